@@ -1,0 +1,43 @@
+"""Errors a user can cause, and what the command line does with them.
+
+Every error below carries one plain sentence that names the file, layer or field, what was found and what is allowed.
+The command line prints that sentence and exits with status 2; anything else is a defect and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class TritforgeError(Exception):
+    """A user's mistake or a refused input, told in one plain sentence."""
+
+
+class NetworkError(TritforgeError):
+    """A network whose integers break the arithmetic contract, or a network file that cannot be read."""
+
+
+class ProgramError(TritforgeError):
+    """An overlay program that does not fit its accelerator, or whose images are damaged."""
+
+
+class CapacityError(ProgramError):
+    """A network that does not fit the accelerator's memories, widths or channel grouping."""
+
+
+class PatchError(TritforgeError):
+    """A patch that is damaged, or made for another base network or version."""
+
+
+class DeviceError(TritforgeError):
+    """An accelerator that refused a command or reported an error state."""
+
+
+class DataError(TritforgeError):
+    """A data set that is missing, truncated or inconsistent."""
+
+
+class RecipeError(TritforgeError):
+    """A recipe with an unknown key or a value out of range."""
+
+
+class ResultFileError(TritforgeError):
+    """A result file that does not follow the documented form."""
