@@ -1,0 +1,1 @@
+"""Tables and figures drawn from recorded result files; nothing here measures."""
