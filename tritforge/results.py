@@ -62,13 +62,13 @@ def source_revision() -> str:
     return installed_versions().get("tritforge", "unknown")
 
 
-def machine() -> str:
+def machine_description() -> str:
     """The processor's name, its physical cores and the threads this process may use, as one line."""
     try:
         threads = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         threads = os.cpu_count() or 1
-    name, cores = platform.processor() or platform.machine(), 0
+    name = platform.processor() or platform.machine()
     try:
         description = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -100,7 +100,7 @@ class Result:
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=installed_versions)
     revision: str = field(default_factory=source_revision)
-    machine: str = field(default_factory=machine)
+    machine: str = field(default_factory=machine_description)
 
 
 def write_result(path: str | os.PathLike[str], result: Result) -> None:

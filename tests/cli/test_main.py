@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,8 +108,11 @@ def test_progress_on_a_terminal_draws_a_bar(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     with options.progress("simulating", total=100, unit="images") as advance:
-        advance(100)
-    assert "simulating" in capfd.readouterr().err
+        for _ in range(4):
+            advance(10)
+            time.sleep(0.01)
+    drawn = capfd.readouterr().err
+    assert "simulating" in drawn and "40/100" in drawn and "images/s" in drawn
 
 
 def test_every_command_has_help_with_an_example_and_json():

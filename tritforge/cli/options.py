@@ -109,17 +109,19 @@ class _Lines:
             print(self.line(now - self.began), file=sys.stderr, flush=True)
 
     def line(self, seconds: float) -> str:
-        """``training: 1280 of 50000 images, 435.0 images/s, 1:52 left`` after ``seconds`` of work."""
+        """``training: 1280 of 50000 images, 435 images/s, 1:52 left`` after ``seconds`` of work."""
         rate = self.done / seconds if seconds > 0 else None
-        told = [f"{self.description}: {self.done:g} {self.unit}", _rate(rate, self.unit)]
+        told = [f"{self.description}: {self.done:.0f} {self.unit}", _rate(rate, self.unit)]
         if self.total is not None:
-            told[0] = f"{self.description}: {self.done:g} of {self.total:g} {self.unit}"
+            told[0] = f"{self.description}: {self.done:.0f} of {self.total:.0f} {self.unit}"
             told.append(f"{_clock((self.total - self.done) / rate) if rate else '?'} left")
         return ", ".join(told)
 
 
 def _rate(rate: float | None, unit: str) -> str:
-    return f"{rate:.3g} {unit}/s" if rate is not None and rate < 1000 else f"{rate:.0f} {unit}/s" if rate else "..."
+    if rate is None:
+        return "..."
+    return f"{rate:.0f} {unit}/s" if rate >= 100 else f"{rate:.3g} {unit}/s"
 
 
 def _clock(seconds: float) -> str:
