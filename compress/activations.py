@@ -1,0 +1,67 @@
+"""Unsigned fixed-point activations: training sees exactly the levels that the integer network stores.
+
+A map is ``level * scale`` with ``level = clamp(floor(value / scale + 1/2), 0, 2**A - 1)``: ReLU is the lower clamp and
+rounding is half up, as in :mod:`tritforge.arithmetic`. The scale maps the largest level to a running mean of the
+batches' largest values, and stays fixed outside training.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class _RoundHalfUp(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: Any, values: Tensor) -> Tensor:
+        return torch.floor(values + 0.5)
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
+
+
+def round_half_up(values: Tensor) -> Tensor:
+    """``floor(values + 1/2)`` with a gradient of 1."""
+    return _RoundHalfUp.apply(values)
+
+
+class ActivationQuantiser(nn.Module):
+    """ReLU and requantisation to ``bits`` unsigned bits.
+
+    Attributes:
+        peak: running mean of the largest value of a batch, which the largest level stands for; 0 before the first.
+        tracking: whether training updates ``peak``; partial updates switch it off.
+    """
+
+    peak: Tensor
+
+    def __init__(self, bits: int = 8, momentum: float = 0.05) -> None:
+        super().__init__()
+        self.top = (1 << bits) - 1
+        self.momentum = momentum
+        self.tracking = True
+        self.register_buffer("peak", torch.tensor(0.0))
+
+    @property
+    def scale(self) -> Tensor:
+        """Value of one level, a scalar fp32 tensor; never 0, so that a dead map keeps finite arithmetic."""
+        return self.peak.clamp(min=1e-6) / self.top
+
+    def levels(self, values: Tensor) -> Tensor:
+        """Integer levels 0 to ``2**A - 1`` of real values, as fp32 with a straight-through gradient inside the range."""
+        return round_half_up((values / self.scale).clamp(0, self.top))
+
+    def forward(self, values: Tensor) -> Tensor:
+        with torch.autocast(values.device.type, enabled=False):
+            values = values.float()
+            if self.training and self.tracking:
+                self._track(values.detach().amax())
+            return self.levels(values) * self.scale
+
+    def _track(self, largest: Tensor) -> None:
+        largest = largest.clamp(min=0)
+        moved = self.peak + self.momentum * (largest - self.peak)
+        self.peak.copy_(torch.where(self.peak == 0, largest, moved))

@@ -1,0 +1,65 @@
+"""Random changes of training images, drawn from one generator; pixels stay unsigned integers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is drawn for each image; the defaults change nothing.
+
+    Attributes:
+        shift_pixels: largest whole-pixel shift in each direction; what comes in is pixel 0.
+        rotation_degrees: largest rotation to either side.
+        zoom: largest relative change of size.
+        flip: mirror left to right in half of the cases.
+    """
+
+    shift_pixels: int = 0
+    rotation_degrees: float = 0.0
+    zoom: float = 0.0
+    flip: bool = False
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Changed copies of ``(B, C, H, W)`` pixels, of the same type."""
+        if self.flip:
+            mirrored = torch.rand(len(images), generator=generator) < 0.5
+            images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
+        if self.rotation_degrees or self.zoom:
+            turn, size = (2 * torch.rand(2, len(images), generator=generator) - 1).to(images.device)
+            images = turn_images(images, turn * self.rotation_degrees, 1 + size * self.zoom)
+        if self.shift_pixels:
+            draw = torch.randint(-self.shift_pixels, self.shift_pixels + 1, (2, len(images)), generator=generator)
+            images = shift_images(images, *draw.to(images.device))
+        return images
+
+
+def shift_images(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Images ``(B, C, H, W)`` moved by whole pixels ``(B,)``; pixel 0 comes in."""
+    height, width = images.shape[2:]
+    rows = torch.arange(height, device=images.device) - down[:, None]
+    columns = torch.arange(width, device=images.device) - right[:, None]
+    inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
+    batch = torch.arange(len(images), device=images.device)[:, None, None]
+    moved = images.permute(0, 2, 3, 1)[batch, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]]
+    return moved.permute(0, 3, 1, 2) * inside.to(images.dtype)
+
+
+def turn_images(images: Tensor, degrees: Tensor, size: Tensor) -> Tensor:
+    """Images ``(B, C, H, W)`` of pixels 0 to 255 turned counter-clockwise by ``degrees (B,)`` and enlarged by ``size (B,)``.
+
+    Bilinear, rounded to whole pixels; pixel 0 comes in.
+    """
+    angle = degrees * (math.pi / 180)
+    cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size
+    zero = torch.zeros_like(angle)
+    matrix = torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1)
+    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    turned = functional.grid_sample(images.float(), grid, align_corners=False)
+    return turned.round().clamp(0, 255).to(images.dtype)

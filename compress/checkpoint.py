@@ -1,0 +1,108 @@
+"""Training checkpoints: everything that makes a killed run continue bit for bit."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tritforge.compress.recipe import Recipe, replace_values
+from tritforge.errors import TritforgeError
+from tritforge.files import atomic_write, reason
+
+FORMAT = 1
+
+
+class CheckpointError(TritforgeError):
+    """A checkpoint that cannot be read, or that does not belong to what it is used for."""
+
+
+@dataclass
+class Checkpoint:
+    """A point of a training run.
+
+    Attributes:
+        recipe: the resolved recipe.
+        step: optimiser steps done.
+        zero_point: the input's ``z``.
+        model: state of the model, latent weights among it.
+        optimizer: state of the optimiser; empty once finished.
+        generator: state of the generator that draws the order of the data and the augmentation.
+        order: permutation of the training images of the running epoch.
+        environment: torch version, threads and machine, which decide the last bits of a result.
+        finished: whether training has ended and batch-norm statistics are final.
+        network_digest: digest of the integer network exported from these latent weights, once there is one.
+    """
+
+    recipe: Recipe
+    step: int
+    zero_point: tuple[int, ...]
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    generator: torch.Tensor
+    order: torch.Tensor
+    environment: dict[str, Any] = field(default_factory=lambda: environment())
+    finished: bool = False
+    network_digest: str = ""
+
+
+def environment() -> dict[str, Any]:
+    """What must be equal for two runs to agree bit for bit."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+def environment_differences(checkpoint: Checkpoint) -> list[str]:
+    """One sentence for each part of the environment that is not what the checkpoint was written under."""
+    now = environment()
+    return [
+        f"the checkpoint was written with {name} {value}, this run has {now.get(name)}: the last bits may differ"
+        for name, value in checkpoint.environment.items()
+        if now.get(name) != value
+    ]
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write atomically: a reader, or a killed run, finds the old checkpoint or the new one.
+
+    Raises:
+        TritforgeError: the file cannot be written.
+    """
+    content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content, "recipe": asdict(checkpoint.recipe)}, buffer)
+    atomic_write(path, buffer.getvalue())
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint; ``path`` may also be the run folder that holds ``checkpoint.pt``. No code in it is run.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another format.
+    """
+    target = Path(path)
+    if target.is_dir():
+        target = target / "checkpoint.pt"
+    try:
+        content = torch.load(target, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot read checkpoint {target}: {reason(error)}") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{target} is not a training checkpoint, or it is damaged") from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise CheckpointError(f"{target} is not a training checkpoint of format {FORMAT}")
+    missing = set(Checkpoint.__dataclass_fields__) - set(content)
+    if missing:
+        raise CheckpointError(f"checkpoint {target} lacks {', '.join(sorted(missing))}")
+    content["recipe"] = replace_values(Recipe(), content["recipe"], f"checkpoint {target}")
+    return Checkpoint(**{name: content[name] for name in Checkpoint.__dataclass_fields__})

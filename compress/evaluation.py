@@ -1,0 +1,81 @@
+"""Accuracy of trainable models, and their statistics in fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tritforge.compress.activations import ActivationQuantiser
+from tritforge.compress.data import Split
+from tritforge.compress.models import Model
+
+BATCH = 256
+
+
+def batches(images: NDArray[np.uint8] | Tensor, device: torch.device, size: int = BATCH) -> Iterator[Tensor]:
+    """Images in order, as tensors of at most ``size``."""
+    for start in range(0, len(images), size):
+        yield torch.as_tensor(images[start : start + size]).to(device)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's parameters lie."""
+    return next(model.parameters()).device
+
+
+@torch.no_grad()
+def predict(model: Model, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Class of each image by the model in evaluation mode, in fp32; ties go to the lowest class."""
+    model.eval()
+    logits = [model(batch).cpu() for batch in batches(images, device_of(model))]
+    return np.argmax(torch.cat(logits).numpy(), axis=1)
+
+
+def accuracy(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Percent of equal entries."""
+    return 100.0 * float(np.mean(predicted == labels))
+
+
+def model_accuracy(model: Model, split: Split) -> float:
+    """Percent of a split that the model classifies rightly."""
+    return accuracy(predict(model, split.images), split.labels)
+
+
+@torch.no_grad()
+def settle_statistics(model: Model, images: NDArray[np.uint8]) -> None:
+    """Replace the running batch-norm statistics by averages over all ``images``, in fp32 and with fixed activation scales.
+
+    Running means gathered while trits still change, or in bfloat16, are not what export should fold.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    scales = [module for module in model.modules() if isinstance(module, ActivationQuantiser)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+    for scale in scales:
+        scale.tracking = False
+    model.train()
+    for batch in batches(images, device_of(model)):
+        if len(batch) > 1:
+            model(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for scale in scales:
+        scale.tracking = True
+    model.eval()
+
+
+@torch.no_grad()
+def zero_group_fraction(model: Model, group_channels: int = 16) -> float:
+    """Fraction of PE groups of the ternary layers without a non-zero trit; 0 for a full-precision model."""
+    from tritforge.compress.weight_penalty_clipping import grouped
+
+    if model.precision == "float":
+        return 0.0
+    occupied = [grouped(layer.trits(), group_channels).any(dim=2) for layer in model.ternary_layers().values()]
+    return 1.0 - sum(int(x.sum()) for x in occupied) / sum(x.numel() for x in occupied)

@@ -1,0 +1,283 @@
+"""The training loop, top to bottom: a recipe in, a run folder with checkpoint, log and resolved recipe out.
+
+A run that is killed at any step and started again ends in the same weights bit for bit, on the same torch version,
+thread count and machine type: the order of the data and the augmentation come from one generator whose state is part of
+the checkpoint, and the learning rate is a function of the step alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tritforge.compress.augmentation import Augmentation
+from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
+from tritforge.compress.data import Dataset, load_dataset
+from tritforge.compress.evaluation import model_accuracy, settle_statistics, zero_group_fraction
+from tritforge.compress.models import Model
+from tritforge.compress.recipe import FIELDS, Recipe
+from tritforge.compress.topology import build_topology
+from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
+from tritforge.errors import RecipeError
+from tritforge.files import atomic_write
+
+CHECKPOINT_FILE = "checkpoint.pt"
+LOG_FILE = "log.csv"
+RECIPE_FILE = "recipe.toml"
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRun:
+    """A finished run.
+
+    Attributes:
+        folder: the run folder.
+        model: the model in evaluation mode, statistics settled.
+        dataset: what it was trained on.
+        checkpoint: the final checkpoint.
+        step_seconds: mean seconds of a step in this process; 0 when nothing was left to do.
+        validation_accuracy: percent, after the last step.
+        zero_group_fraction: of the ternary layers' trits.
+        resumed_from: step this process started at.
+    """
+
+    folder: Path
+    model: Model
+    dataset: Dataset
+    checkpoint: Checkpoint
+    step_seconds: float
+    validation_accuracy: float
+    zero_group_fraction: float
+    resumed_from: int
+
+
+def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_point: tuple[int, ...]) -> Model:
+    """The recipe's model with freshly drawn weights (from torch's global generator)."""
+    topology = build_topology(recipe.topology, image, classes, recipe.widths, recipe.group_channels)
+    return Model(topology, zero_point, recipe.precision, recipe.activation_bits, recipe.layers)
+
+
+def steps_per_epoch(recipe: Recipe, dataset: Dataset) -> int:
+    """Optimiser steps of an epoch; a last batch of a single image is left out, batch norm cannot take it."""
+    full, rest = divmod(len(dataset.train), recipe.batch_size)
+    return full + (rest > 1)
+
+
+def one_cycle(step: int, total: int, peak: float, warmup_fraction: float) -> float:
+    """Learning rate of a step: a linear rise to ``peak``, then half a cosine down to 0."""
+    warmup = warmup_fraction * total
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+
+
+def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum or AdamW; only convolution and linear weights decay."""
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    plain = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+
+
+def train(
+    recipe: Recipe,
+    folder: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    advance: Advance | None = None,
+    on_start: Callable[[int, int], None] | None = None,
+) -> TrainingRun:
+    """Train, or continue where a checkpoint in ``folder`` stands.
+
+    Args:
+        recipe: every choice of the run.
+        folder: run folder; created when missing.
+        dataset: data to use instead of loading the recipe's.
+        advance: called with the number of steps just done.
+        on_start: called once with the step to start from and the number of steps in all.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe, or the recipe cannot be built.
+        DataError: the data set cannot be read.
+        CheckpointError: the checkpoint cannot be read.
+    """
+    folder = Path(folder)
+    torch.set_num_threads(recipe.threads)
+    dataset = dataset or load_dataset(recipe.dataset, recipe.data_folder, recipe.validation_fraction)
+    device = _device(recipe)
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe, dataset.image_shape, dataset.classes, dataset.zero_point()).to(device)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(recipe, model)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    per_epoch = steps_per_epoch(recipe, dataset)
+    total = per_epoch * recipe.epochs
+    state = _resume(recipe, folder, model, optimizer, generator)
+    if state is None:
+        atomic_write(folder / RECIPE_FILE, recipe.to_toml().encode())
+        state = Checkpoint(recipe, 0, dataset.zero_point(), {}, {}, generator.get_state(), torch.empty(0, dtype=torch.long))
+    log = _Log(folder, state.step, recipe.tensorboard)
+    augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
+    images = torch.from_numpy(dataset.train.images).to(device)
+    labels = torch.from_numpy(dataset.train.labels).to(device)
+    resumed_from, order, began = state.step, state.order, time.perf_counter()
+    if on_start is not None:
+        on_start(resumed_from, total)
+
+    for step in range(resumed_from, total if not state.finished else 0):
+        position = step % per_epoch
+        if position == 0:
+            order = torch.randperm(len(labels), generator=generator)
+        chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size].to(device)
+        rate = one_cycle(step, total, recipe.learning_rate, recipe.warmup_fraction)
+        loss, penalty = _step(recipe, model, optimizer, rate, augment(images[chosen], generator), labels[chosen])
+        log.gather(loss, penalty)
+        if position == per_epoch - 1:
+            log.write(step + 1, {"epoch": step // per_epoch + 1, "learning_rate": rate, **_epoch_figures(recipe, model, dataset)})
+        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == total:
+            state = replace(
+                state,
+                step=step + 1,
+                model=model.state_dict(),
+                optimizer=optimizer.state_dict(),
+                generator=generator.get_state(),
+                order=order,
+            )
+            save_checkpoint(folder / CHECKPOINT_FILE, state)
+        if advance is not None:
+            advance(1)
+
+    seconds = (time.perf_counter() - began) / max(1, total - resumed_from)
+    if not state.finished:
+        settle_statistics(model, dataset.train.images)
+        state = replace(state, model=model.state_dict(), optimizer={}, finished=True)
+        save_checkpoint(folder / CHECKPOINT_FILE, state)
+    return TrainingRun(
+        folder,
+        model.eval(),
+        dataset,
+        state,
+        seconds if total > resumed_from else 0.0,
+        model_accuracy(model, dataset.validation),
+        zero_group_fraction(model, recipe.group_channels),
+        resumed_from,
+    )
+
+
+def _step(
+    recipe: Recipe, model: Model, optimizer: torch.optim.Optimizer, rate: float, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One optimiser step; returns the data loss and the penalty, detached."""
+    model.train()
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    if recipe.channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
+        logits = model(images)
+    loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    penalty = torch.zeros((), device=images.device)
+    if recipe.penalty > 0:
+        weights = [layer.weight for layer in model.ternary_layers().values()]
+        penalty = recipe.penalty * weight_penalty(weights, recipe.clipping, recipe.group_channels)
+    optimizer.zero_grad(set_to_none=True)
+    (loss + penalty).backward()
+    optimizer.step()
+    return loss.detach(), penalty.detach()
+
+
+@torch.no_grad()
+def _epoch_figures(recipe: Recipe, model: Model, dataset: Dataset) -> dict[str, float]:
+    """What the log holds beside the losses: validation accuracy, group sparsity and each layer's clipping threshold."""
+    figures = {
+        "validation_accuracy": model_accuracy(model, dataset.validation),
+        "zero_group_fraction": zero_group_fraction(model, recipe.group_channels),
+    }
+    if recipe.penalty > 0 and math.isfinite(recipe.clipping):
+        for name, layer in model.ternary_layers().items():
+            norms = group_norms(layer.weight, recipe.group_channels)
+            figures[f"delta.{name}"] = float(clipping_threshold(norms, recipe.clipping))
+    return figures
+
+
+def _device(recipe: Recipe) -> torch.device:
+    try:
+        device = torch.device(recipe.device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RecipeError(f"device is {recipe.device!r}, which this installation of torch cannot use") from error
+    return device
+
+
+def _resume(
+    recipe: Recipe, folder: Path, model: Model, optimizer: torch.optim.Optimizer, generator: torch.Generator
+) -> Checkpoint | None:
+    """Put model, optimiser and generator where the folder's checkpoint stands; None when there is none."""
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    checkpoint = load_checkpoint(path)
+    for name in FIELDS:
+        here, there = getattr(recipe, name), getattr(checkpoint.recipe, name)
+        if here != there and name not in ("threads", "checkpoint_steps", "tensorboard", "data_folder"):
+            raise RecipeError(f"{folder} holds a run with {name} = {there!r}, not {here!r}; choose another run folder")
+    for difference in environment_differences(checkpoint):
+        warnings.warn(difference, stacklevel=3)
+    model.load_state_dict(checkpoint.model)
+    if not checkpoint.finished:
+        optimizer.load_state_dict(checkpoint.optimizer)
+    generator.set_state(checkpoint.generator)
+    return replace(checkpoint, recipe=recipe)
+
+
+class _Log:
+    """``log.csv`` with a row an epoch; rows after the step that a run resumes from are dropped."""
+
+    def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
+        self.path = folder / LOG_FILE
+        self.rows: list[dict[str, Any]] = []
+        if step and self.path.exists():
+            with open(self.path, newline="", encoding="utf-8") as stream:
+                self.rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
+        self.loss = self.penalty = self.count = 0.0
+        self.board = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+
+    def gather(self, loss: Tensor, penalty: Tensor) -> None:
+        self.loss, self.penalty, self.count = self.loss + float(loss), self.penalty + float(penalty), self.count + 1
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        means = {"loss": self.loss / self.count, "penalty": self.penalty / self.count}
+        self.loss = self.penalty = self.count = 0.0
+        self.rows.append({"step": step, **means, **figures})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[-1]), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        atomic_write(self.path, text.getvalue().encode())
+        if self.board is not None:
+            for name, value in (means | figures).items():
+                self.board.add_scalar(name, value, step)
+            self.board.flush()
