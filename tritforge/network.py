@@ -22,6 +22,7 @@ INPUT = "input"
 TERNARY_BITS = 2
 MAX_WEIGHT_BITS = 9
 ACTIVATION_BITS = (8, 16)
+MAX_GROUP_CHANNELS = 256
 
 
 @dataclass(frozen=True)
@@ -196,13 +197,16 @@ def _check_network(network: Network) -> None:
     spec = network.input
     if network.activation_bits not in ACTIVATION_BITS:
         raise NetworkError(f"activation_bits is {network.activation_bits}; allowed are 8 and 16")
+    if not 1 <= network.group_channels <= MAX_GROUP_CHANNELS:
+        raise NetworkError(f"group_channels is {network.group_channels}; allowed are 1 to {MAX_GROUP_CHANNELS}")
     if not 1 <= spec.bits <= network.activation_bits:
         raise NetworkError(f"input.bits is {spec.bits}; allowed are 1 to {network.activation_bits}")
     if min(spec.channels, spec.height, spec.width) < 1:
         raise NetworkError(f"input shape is {spec.channels}x{spec.height}x{spec.width}; every size is at least 1")
     if len(spec.zero_point) != spec.channels or not all(0 <= z < 1 << spec.bits for z in spec.zero_point):
+        highest = (1 << spec.bits) - 1
         raise NetworkError(
-            f"input.zero_point is {list(spec.zero_point)}; it takes {spec.channels} values from 0 to {(1 << spec.bits) - 1}"
+            f"input.zero_point is {list(spec.zero_point)}; it takes {spec.channels} values from 0 to {highest}"
         )
     if not network.layers:
         raise NetworkError("the network has no layers; at least a fully connected one is needed")
@@ -229,7 +233,9 @@ def _check_affine(layer: Layer) -> None:
     for label, values, bits in (("multiplier", layer.multiplier, MULTIPLIER_BITS), ("bias", layer.bias, BIAS_BITS)):
         limit = 1 << (bits - 1)
         if values.dtype != np.int64 or values.ndim != 1:
-            raise NetworkError(f"layer {layer.name}: {label} is {values.dtype}{list(values.shape)}, not one row of int64")
+            raise NetworkError(
+                f"layer {layer.name}: {label} is {values.dtype}{list(values.shape)}, not one row of int64"
+            )
         if values.size and not (-limit <= int(values.min()) and int(values.max()) < limit):
             raise NetworkError(f"layer {layer.name}: {label} leaves {bits} signed bits")
     if not 0 <= layer.shift <= MAX_SHIFT:
@@ -239,29 +245,40 @@ def _check_affine(layer: Layer) -> None:
 def _check_convolution(layer: Convolution, group_channels: int) -> None:
     weights = layer.weights
     if weights.ndim != 4 or weights.shape[2] != weights.shape[3] or weights.dtype != np.int16 or 0 in weights.shape:
-        raise NetworkError(f"layer {layer.name}: weights are {weights.dtype}{list(weights.shape)}, not int16 (N, C, K, K)")
+        raise NetworkError(
+            f"layer {layer.name}: weights are {weights.dtype}{list(weights.shape)}, not int16 (N, C, K, K)"
+        )
     channels_per_group(layer.kernel, group_channels)
     if layer.stride not in (1, 2):
         raise NetworkError(f"layer {layer.name}: stride is {layer.stride}; allowed are 1 and 2")
     if not TERNARY_BITS <= layer.weight_bits <= MAX_WEIGHT_BITS:
-        raise NetworkError(f"layer {layer.name}: weight_bits is {layer.weight_bits}; allowed are 2 to {MAX_WEIGHT_BITS}")
+        raise NetworkError(
+            f"layer {layer.name}: weight_bits is {layer.weight_bits}; allowed are 2 to {MAX_WEIGHT_BITS}"
+        )
     limit = (1 << (layer.weight_bits - 1)) - 1
-    if int(np.abs(weights).max()) > limit:
-        raise NetworkError(f"layer {layer.name}: a weight of {int(np.abs(weights).max())} leaves -{limit} to {limit}")
+    extreme = max(int(weights.max()), -int(weights.min()))
+    if extreme > limit:
+        raise NetworkError(f"layer {layer.name}: a weight of magnitude {extreme} leaves -{limit} to {limit}")
     if not 0 <= layer.residual_multiplier < 1 << RESIDUAL_BITS:
-        raise NetworkError(f"layer {layer.name}: residual multiplier {layer.residual_multiplier} leaves 16 unsigned bits")
+        raise NetworkError(
+            f"layer {layer.name}: residual multiplier {layer.residual_multiplier} leaves 16 unsigned bits"
+        )
     if layer.logits and (layer.residual is not None or layer.shift or layer.kernel != 1):
         raise NetworkError(f"layer {layer.name}: logits take no residual, no shift and a 1x1 kernel")
     nonzero = nonzero_groups(weights, group_channels)
     if not layer.ternary:
         if layer.stored is not None or layer.active:
-            raise NetworkError(f"layer {layer.name}: bitmaps belong to ternary layers, this one has {layer.weight_bits} bits")
+            raise NetworkError(
+                f"layer {layer.name}: bitmaps belong to ternary layers, this one has {layer.weight_bits} bits"
+            )
         return
     if layer.stored is None or not layer.active:
         raise NetworkError(f"layer {layer.name}: a ternary layer needs a stored and at least one active bitmap")
     for label, bitmap in (("stored", layer.stored), *(("active", bitmap) for bitmap in layer.active)):
         if bitmap.shape != nonzero.shape or bitmap.dtype != np.bool_:
-            raise NetworkError(f"layer {layer.name}: the {label} bitmap is {list(bitmap.shape)}, not {list(nonzero.shape)}")
+            raise NetworkError(
+                f"layer {layer.name}: the {label} bitmap is {list(bitmap.shape)}, not {list(nonzero.shape)}"
+            )
         if np.any(bitmap & ~layer.stored):
             raise NetworkError(f"layer {layer.name}: an {label} group is not stored")
     if np.any(nonzero & ~layer.stored):
@@ -274,7 +291,9 @@ def _check_ranges(layer: Convolution, network: Network, shapes: dict[str, tuple[
     bits = network.input.bits if layer.input == INPUT else network.activation_bits
     sums = np.abs(layer.weights.astype(np.int64)).sum(axis=(1, 2, 3)) * ((1 << bits) - 1)
     if int(sums.max()) >= 1 << (ACCUMULATOR_BITS - 1):
-        raise NetworkError(f"layer {layer.name}: sums up to {int(sums.max())} leave {ACCUMULATOR_BITS} accumulator bits")
+        raise NetworkError(
+            f"layer {layer.name}: sums up to {int(sums.max())} leave {ACCUMULATOR_BITS} accumulator bits"
+        )
     if layer.logits:
         bound = int((np.abs(layer.multiplier).astype(object) * sums.astype(object) + np.abs(layer.bias)).max())
         if bound >= 1 << (LOGIT_BITS - 1):

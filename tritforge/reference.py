@@ -33,7 +33,9 @@ def run(network: Network, images: NDArray, active: int = 0) -> Maps:
     spec = network.input
     pixels = np.asarray(images).astype(np.int64)
     if pixels.ndim != 4 or pixels.shape[1:] != (spec.channels, spec.height, spec.width):
-        raise NetworkError(f"images have shape {pixels.shape[1:]}; the input is {(spec.channels, spec.height, spec.width)}")
+        raise NetworkError(
+            f"images have shape {pixels.shape[1:]}; the input is {(spec.channels, spec.height, spec.width)}"
+        )
     if pixels.size and not 0 <= pixels.min() <= pixels.max() < 1 << spec.bits:
         raise NetworkError(f"pixels run from {pixels.min()} to {pixels.max()}; the input has {spec.bits} unsigned bits")
     maps: Maps = {INPUT: pixels}
@@ -67,9 +69,7 @@ def run_layer(network: Network, layer: Convolution | AveragePool, maps: Maps, ac
     residual = None
     if layer.residual is not None:
         residual = shortcut(layer, maps[layer.residual], accumulator.shape[1:])
-    return requantise(
-        accumulator, layer.multiplier, layer.bias, layer.shift, bits, residual, layer.residual_multiplier
-    )
+    return requantise(accumulator, layer.multiplier, layer.bias, layer.shift, bits, residual, layer.residual_multiplier)
 
 
 def active_weights(layer: Convolution, group_channels: int, active: int = 0) -> NDArray[np.int64]:

@@ -1,0 +1,83 @@
+"""The order of trits: how the weights of stored groups lie in network files and patches.
+
+Layer by layer, output channel by output channel, stored group by stored group, and inside a group in the lane order of
+the PE: tap, then channel. Groups that are not stored and the padding lanes of a ragged last group are left out, so
+every trit of the order is a real weight, and the length of the order is the ``N`` of the updating ratio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tritforge.errors import NetworkError
+from tritforge.network import Convolution, Network
+from tritforge.pe_groups import group_trits, group_weights, ungroup_weights
+
+
+def stored_trit_count(stored: NDArray[np.bool_], inputs: int, kernel: int, group_channels: int) -> int:
+    """Trits in the stored groups of one layer; ``stored`` is its bitmap ``(N, G)``."""
+    return int((stored * group_trits(inputs, kernel, group_channels)).sum())
+
+
+def trit_count(network: Network) -> int:
+    """``N``: trits in stored groups over the ternary layers of ``network``."""
+    return sum(
+        stored_trit_count(_stored(layer), layer.inputs, layer.kernel, network.group_channels)
+        for layer in network.ternary_layers()
+    )
+
+
+def layer_trits(layer: Convolution, group_channels: int) -> NDArray[np.int8]:
+    """Trits of one ternary layer's stored groups in order, one row of -1, 0 and 1."""
+    lanes = _stored_lanes(_stored(layer), layer.inputs, layer.kernel, group_channels)
+    return group_weights(layer.weights, group_channels)[lanes].astype(np.int8)
+
+
+def weights_from_trits(
+    trits: NDArray[np.int8], stored: NDArray[np.bool_], inputs: int, kernel: int, group_channels: int
+) -> NDArray[np.int16]:
+    """Inverse of :func:`layer_trits`: weights ``(N, inputs, kernel, kernel)``, zero outside the stored groups."""
+    lanes = _stored_lanes(stored, inputs, kernel, group_channels)
+    groups = np.zeros(lanes.shape, dtype=np.int16)
+    groups[lanes] = trits
+    return ungroup_weights(groups, inputs, kernel)
+
+
+def network_trits(network: Network) -> NDArray[np.int8]:
+    """All trits in stored groups, ``(N,)``, each -1, 0 or 1."""
+    rows = [layer_trits(layer, network.group_channels) for layer in network.ternary_layers()]
+    return np.concatenate([*rows, np.zeros(0, dtype=np.int8)])
+
+
+def with_trits(network: Network, trits: NDArray[np.int8]) -> Network:
+    """A copy of ``network`` whose stored groups hold ``trits`` ``(N,)``; its bitmaps stay as they are.
+
+    Raises:
+        NetworkError: ``trits`` is no row of N values, or one of them is no trit.
+    """
+    count = trit_count(network)
+    if trits.shape != (count,):
+        raise NetworkError(f"trits have shape {list(trits.shape)}; the stored groups take [{count}]")
+    replaced: dict[str, Convolution] = {}
+    start = 0
+    for layer in network.ternary_layers():
+        stored = _stored(layer)
+        end = start + stored_trit_count(stored, layer.inputs, layer.kernel, network.group_channels)
+        weights = weights_from_trits(trits[start:end], stored, layer.inputs, layer.kernel, network.group_channels)
+        replaced[layer.name] = replace(layer, weights=weights)
+        start = end
+    return network.with_layers(dict(replaced))
+
+
+def _stored(layer: Convolution) -> NDArray[np.bool_]:
+    assert layer.stored is not None, "a ternary layer has a stored bitmap"
+    return layer.stored
+
+
+def _stored_lanes(stored: NDArray[np.bool_], inputs: int, kernel: int, group_channels: int) -> NDArray[np.bool_]:
+    """``(N, G, 9, C_g)``: lanes that hold a real weight of a stored group."""
+    real = group_weights(np.ones((1, inputs, kernel, kernel), dtype=np.bool_), group_channels)
+    return real & stored[:, :, None, None]
