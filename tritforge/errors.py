@@ -20,7 +20,17 @@ class ProgramError(TritforgeError):
 
 
 class CapacityError(ProgramError):
-    """A network that does not fit the accelerator's memories, widths or channel grouping."""
+    """A network that does not fit the accelerator's memories, widths or channel grouping.
+
+    Attributes:
+        memory: the parameter that is too small, where one is.
+        need: what the network needs of it.
+    """
+
+    def __init__(self, message: str, memory: str | None = None, need: int = 0) -> None:
+        super().__init__(message)
+        self.memory = memory
+        self.need = need
 
 
 class PatchError(TritforgeError):

@@ -1,0 +1,347 @@
+"""Lowering: an integer network to the overlay program of one accelerator parameter set.
+
+For every layer the array walks tiles of output pixels; in a tile, passes of ``pass_outputs`` channels; in a pass,
+groups along the input channels; for each group its bit planes; and for each plane the output channels whose bit is set
+in the active bitmap. Bitmap words and group slots lie in exactly that order, so that the scheduler counts its way
+through them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tritforge.arithmetic import BIAS_BITS
+from tritforge.descriptor import FRAME_WORDS, HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
+from tritforge.errors import CapacityError, NetworkError
+from tritforge.map_layout import MapAllocator, map_layout
+from tritforge.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride
+from tritforge.network_file import network_digest
+from tritforge.pair_coding import bit_planes, encode_words
+from tritforge.parameters import AcceleratorParameters
+from tritforge.pe_groups import group_weights
+from tritforge.program import OverlayProgram
+
+QUAD = 4
+
+
+@dataclass
+class _Images:
+    """Memory images while they grow."""
+
+    descriptors: list[NDArray[np.uint64]]
+    bitmaps: list[int]
+    affine: list[int]
+    slots: list[NDArray[np.uint64]]
+
+
+def lower(
+    network: Network, parameters: AcceleratorParameters, active: int = 0, every_group: bool = False
+) -> OverlayProgram:
+    """Lower a network.
+
+    Args:
+        network: the integer network.
+        parameters: the accelerator.
+        active: which active bitmap runs.
+        every_group: store and issue every group, zero ones too: the same array without skipping, for comparison.
+
+    Raises:
+        CapacityError: the network does not fit; the message names the memory, the need, the limit and what would fit.
+    """
+    _check_supported(network, parameters)
+    bases = _allocate_maps(network, parameters)
+    spec = network.input
+    layout = map_layout(parameters, network.shapes[INPUT])
+    header = pack(
+        HEADER,
+        {
+            "layers": len(network.layers),
+            "quad_input": int(spec.channels <= QUAD),
+            "input_blocks": layout.blocks,
+            "input_height": spec.height,
+            "input_width": spec.width,
+            "input_row_stride": layout.row_stride,
+            "input_base_0": bases[INPUT],
+            "input_base_1": bases[INPUT] + layout.words,
+        },
+        "program header",
+    )
+    images = _Images([header], [], [], [])
+    for layer in network.layers:
+        fields = _affine_fields(network, layer, parameters, images)
+        if isinstance(layer, AveragePool):
+            fields |= {"kind": KIND_POOL}
+        else:
+            fields |= _convolution_fields(network, layer, parameters, bases)
+            fields |= _emit_groups(layer, network, parameters, active, every_group, images)
+        fields |= _output_fields(network, layer, parameters, bases)
+        images.descriptors.append(pack(LAYER, fields, f"layer {layer.name}"))
+    _check_capacity(images, parameters)
+    weights = np.concatenate(images.slots) if images.slots else np.zeros(0, dtype=np.uint64)
+    return OverlayProgram(
+        parameters=parameters,
+        network_digest=network_digest(network),
+        images={
+            "descriptors": np.concatenate(images.descriptors),
+            "bitmaps": np.array(images.bitmaps, dtype=np.uint64),
+            "affine": np.array(images.affine, dtype=np.uint64),
+            "weights": weights,
+        },
+        layer_names=tuple(layer.name for layer in network.layers),
+        input_shape=network.shapes[INPUT],
+        classes=network.classes,
+        map_addresses=bases,
+    )
+
+
+def fitting_parameters(network: Network, parameters: AcceleratorParameters) -> AcceleratorParameters:
+    """The parameters with every memory grown to the smallest power of two that holds the network."""
+    for _ in range(8):
+        try:
+            lower(network, parameters, every_group=True)
+            return parameters
+        except CapacityError as error:
+            if error.memory is None:
+                raise
+            parameters = replace(parameters, **{error.memory: _next_size(error.need)})
+    raise AssertionError("each memory grows at most once")
+
+
+def digits_per_pass(layer: Convolution, parameters: AcceleratorParameters) -> int:
+    """Bit planes that one pass covers: one, or one a quad for a layer that reads a quad-repeated image."""
+    return parameters.quads if _reads_quads(layer) else 1
+
+
+def plane_count(layer: Convolution, parameters: AcceleratorParameters) -> int:
+    """Passes of bit planes for each group: 1 for ternary layers."""
+    return -(-(layer.weight_bits - 1) // digits_per_pass(layer, parameters))
+
+
+def _reads_quads(layer: Convolution) -> bool:
+    return layer.input == INPUT and layer.inputs <= QUAD
+
+
+def _check_supported(network: Network, parameters: AcceleratorParameters) -> None:
+    channels = parameters.group_channels
+    if network.group_channels != channels:
+        raise CapacityError(
+            f"the network is grouped by {network.group_channels} channels, the accelerator's PE takes {channels}"
+        )
+    if network.activation_bits != parameters.activation_bits:
+        raise CapacityError(
+            f"the network has {network.activation_bits}-bit activations, the accelerator {parameters.activation_bits}"
+        )
+    spec = network.input
+    if spec.channels > QUAD and spec.channels % channels:
+        raise CapacityError(
+            f"the input has {spec.channels} channels; the PE groups up to {QUAD} channels or multiples of {channels}"
+        )
+    if spec.channels > QUAD and any(z != spec.zero_point[i % QUAD] for i, z in enumerate(spec.zero_point)):
+        raise CapacityError("an input of more than 4 channels needs zero points that repeat every 4 channels")
+    previous: Layer | None = None
+    for layer in network.layers:
+        if isinstance(layer, AveragePool):
+            if previous is None or layer.input != previous.name or isinstance(previous, AveragePool):
+                raise CapacityError(f"layer {layer.name}: an average pool reads the convolution just before it")
+            if network.shapes[layer.input][0] > parameters.pool_channels:
+                raise _too_small("pool_channels", network.shapes[layer.input][0], parameters)
+        elif layer.outputs % channels and not layer.logits:
+            raise CapacityError(
+                f"layer {layer.name}: {layer.outputs} output channels cannot be grouped; multiples of {channels} can"
+            )
+        elif layer.residual == INPUT and spec.channels <= QUAD:
+            raise CapacityError(f"layer {layer.name}: an image of up to 4 channels cannot be a residual")
+        elif layer.logits and layer.outputs > parameters.pass_outputs:
+            raise CapacityError(
+                f"layer {layer.name}: {layer.outputs} classes; the accelerator gives up to {parameters.pass_outputs}"
+            )
+        previous = layer
+
+
+def _allocate_maps(network: Network, parameters: AcceleratorParameters) -> dict[str, int]:
+    last_reader: dict[str, int] = {}
+    for index, layer in enumerate(network.layers):
+        for source in (layer.input, getattr(layer, "residual", None)):
+            if source is not None:
+                last_reader[source] = index
+    allocator = MapAllocator()
+    bases = {INPUT: allocator.allocate(2 * map_layout(parameters, network.shapes[INPUT]).words)}
+    for index, layer in enumerate(network.layers):
+        if layer is not network.layers[-1]:
+            bases[layer.name] = allocator.allocate(map_layout(parameters, network.shapes[layer.name]).words)
+        for name, reader in last_reader.items():
+            if reader == index and name != INPUT:
+                allocator.free(bases[name])
+    if allocator.high_water > parameters.feature_words:
+        raise _too_small("feature_words", allocator.high_water, parameters)
+    return bases
+
+
+def _output_fields(
+    network: Network, layer: Layer, parameters: AcceleratorParameters, bases: dict[str, int]
+) -> dict[str, int]:
+    channels, height, width = network.shapes[layer.name]
+    layout = map_layout(parameters, (channels, height, width))
+    words = parameters.pass_outputs // parameters.group_channels
+    passes = -(-layout.blocks // words)
+    following = network.layers[network.layers.index(layer) + 1 :]
+    return {
+        "shift": layer.shift,
+        "outputs": channels,
+        "output_blocks": layout.blocks,
+        "passes": passes,
+        "last_words": layout.blocks - (passes - 1) * words,
+        "output_base": bases.get(layer.name, 0),
+        "output_row_stride": layout.row_stride,
+        "output_height": height,
+        "output_width": width,
+        "tiles_y": -(-height // parameters.tile_rows),
+        "tiles_x": -(-width // parameters.tile_columns),
+        "logits": int(isinstance(layer, Convolution) and layer.logits),
+        "pool_outputs": int(bool(following) and isinstance(following[0], AveragePool)),
+    }
+
+
+def _convolution_fields(
+    network: Network, layer: Convolution, parameters: AcceleratorParameters, bases: dict[str, int]
+) -> dict[str, int]:
+    source = network.shapes[layer.input]
+    layout = map_layout(parameters, source)
+    zero = network.input.zero_point if layer.input == INPUT else (0,) * QUAD
+    pads = [zero[lane] if lane < len(zero) else 0 for lane in range(QUAD)]
+    fields = {
+        "kind": KIND_CONVOLUTION,
+        "input_is_image": int(layer.input == INPUT),
+        "pointwise": int(layer.kernel == 1),
+        "stride_2": int(layer.stride == 2),
+        "input_base": bases[layer.input],
+        "input_row_stride": layout.row_stride,
+        "input_blocks": layout.blocks,
+        "input_height": source[1],
+        "input_width": source[2],
+    } | {f"pad_{lane}": pad for lane, pad in enumerate(pads)}
+    if layer.residual is not None:
+        shape = network.shapes[layer.residual]
+        stride, zeros = residual_stride(layer, shape, network.shapes[layer.name])
+        half = parameters.group_channels // 2
+        if zeros % half:
+            raise CapacityError(
+                f"layer {layer.name}: {zeros} zero channels on each side of the residual; multiples of {half} are allowed"
+            )
+        residual = map_layout(parameters, shape)
+        fields |= {
+            "residual": 1,
+            "residual_is_image": int(layer.residual == INPUT),
+            "residual_multiplier": layer.residual_multiplier,
+            "residual_stride_2": int(stride == 2),
+            "residual_half": int(zeros % parameters.group_channels != 0),
+            "residual_offset": zeros // parameters.group_channels,
+            "residual_base": bases[layer.residual],
+            "residual_row_stride": residual.row_stride,
+            "residual_blocks": residual.blocks,
+        }
+    return fields
+
+
+def _lane_weights(layer: Convolution, parameters: AcceleratorParameters) -> NDArray[np.int8]:
+    """Trits by lane: ``(planes, N, G, 9, C_g)``; a quad-reading layer holds one digit in each quad of lanes."""
+    digits = digits_per_pass(layer, parameters)
+    planes = plane_count(layer, parameters)
+    by_digit = bit_planes(layer.weights, planes * digits)
+    if not _reads_quads(layer):
+        return np.stack([group_weights(plane, parameters.group_channels) for plane in by_digit])
+    lanes = np.zeros((planes, layer.outputs, parameters.group_channels, layer.kernel, layer.kernel), dtype=np.int8)
+    for index, digit in enumerate(by_digit):
+        plane, quad = divmod(index, digits)
+        lanes[plane, :, QUAD * quad : QUAD * quad + layer.inputs] = digit
+    return np.stack([group_weights(plane, parameters.group_channels) for plane in lanes])
+
+
+def _emit_groups(
+    layer: Convolution,
+    network: Network,
+    parameters: AcceleratorParameters,
+    active: int,
+    every_group: bool,
+    images: _Images,
+) -> dict[str, int]:
+    """Append a layer's bitmap words and group slots; returns the descriptor fields that point to them."""
+    trits = _lane_weights(layer, parameters)
+    planes, outputs, groups = trits.shape[:3]
+    if every_group:
+        stored = issued = np.ones((planes, outputs, groups), dtype=np.bool_)
+    elif layer.ternary and layer.stored is not None:
+        stored, issued = layer.stored[None], layer.active[active][None]
+    else:
+        stored = issued = trits.any(axis=(3, 4))
+    words = encode_words(trits)
+    fields = {
+        "groups": groups,
+        "planes": planes,
+        "plane_step": digits_per_pass(layer, parameters),
+        "quad_shift": int(_reads_quads(layer)),
+        "bitmap_base": len(images.bitmaps),
+        "slot_base": len(images.slots),
+        "skippable_groups": planes * outputs * groups,
+    }
+    per_word = parameters.group_channels
+    weight = 1 << np.arange(per_word)
+    for first in range(0, outputs, parameters.pass_outputs):
+        last = min(first + parameters.pass_outputs, outputs)
+        for group in range(groups):
+            for plane in range(planes):
+                for low in range(first, last, per_word):
+                    high = min(low + per_word, last)
+                    bits = [int((bitmap[plane, low:high, group] * weight[: high - low]).sum()) for bitmap in (stored, issued)]
+                    images.bitmaps.append(bits[0] << per_word | bits[1])
+                    images.slots.extend(words[plane, n, group] for n in range(low, high) if stored[plane, n, group])
+    return fields
+
+
+def _affine_fields(
+    network: Network, layer: Layer, parameters: AcceleratorParameters, images: _Images
+) -> dict[str, int]:
+    """Append a layer's affine entries, with the input's zero points folded into ``B``, for whole channel blocks."""
+    base = len(images.affine) // 2
+    bias = layer.bias
+    if isinstance(layer, Convolution) and layer.input == INPUT:
+        zero = np.asarray(network.input.zero_point, dtype=np.int64)
+        centre = (layer.weights.astype(np.int64) * zero[None, :, None, None]).sum(axis=(1, 2, 3))
+        bias = bias - layer.multiplier * centre
+        limit = 1 << (BIAS_BITS - 1)
+        if int(bias.min()) < -limit or int(bias.max()) >= limit:
+            raise NetworkError(f"layer {layer.name}: the zero points take the bias out of {BIAS_BITS} bits")
+    for multiplier, value in zip(layer.multiplier.tolist(), bias.tolist(), strict=True):
+        entry = (multiplier & 0xFFFF) << BIAS_BITS | (value & ((1 << BIAS_BITS) - 1))
+        images.affine += [entry & 0xFFFFFFFF, entry >> 32]
+    images.affine += [0, 0] * (-len(bias) % parameters.group_channels)
+    return {"affine_base": base}
+
+
+def _check_capacity(images: _Images, parameters: AcceleratorParameters) -> None:
+    needs = {
+        "slots": len(images.slots),
+        "bitmap_words": len(images.bitmaps),
+        "affine_channels": len(images.affine) // 2,
+        "descriptors": len(images.descriptors),
+    }
+    assert all(len(frame) == FRAME_WORDS for frame in images.descriptors)
+    for memory, need in needs.items():
+        if need > getattr(parameters, memory):
+            raise _too_small(memory, need, parameters)
+
+
+def _too_small(memory: str, need: int, parameters: AcceleratorParameters) -> CapacityError:
+    return CapacityError(
+        f"the network needs {need} {memory.replace('_', ' ')}, the accelerator has {getattr(parameters, memory)}; "
+        f"{memory} = {_next_size(need)} would fit",
+        memory,
+        need,
+    )
+
+
+def _next_size(need: int) -> int:
+    return max(16, 1 << (need - 1).bit_length())
