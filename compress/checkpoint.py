@@ -55,7 +55,7 @@ class Checkpoint:
 def environment() -> dict[str, Any]:
     """What must be equal for two runs to agree bit for bit."""
     return {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+WEIGHT_BITS = 8
+"""Width of the first and last layer's weights; levels run from -127 to 127."""
 
-def weight_levels(weights: Tensor, bits: int = 8) -> tuple[Tensor, Tensor]:
+
+def weight_levels(weights: Tensor, bits: int = WEIGHT_BITS) -> tuple[Tensor, Tensor]:
     """Integers of ``weights`` ``(N, ...)`` and the value of one step.
 
     Returns:
@@ -38,7 +41,7 @@ class _StraightThrough(torch.autograd.Function):
         return gradients[0], None
 
 
-def quantise_weights(weights: Tensor, bits: int = 8) -> Tensor:
+def quantise_weights(weights: Tensor, bits: int = WEIGHT_BITS) -> Tensor:
     """``level * step`` of each weight, fp32 also under autocast, with a straight-through gradient of 1."""
     with torch.autocast(weights.device.type, enabled=False):
         return _StraightThrough.apply(weights.float(), bits)
@@ -47,7 +50,7 @@ def quantise_weights(weights: Tensor, bits: int = 8) -> Tensor:
 class IntegerConv2d(nn.Conv2d):
     """A convolution without bias with ``bits``-bit weights."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, bits: int = 8) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, bits: int = WEIGHT_BITS) -> None:
         super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bits = bits
 
@@ -59,7 +62,7 @@ class IntegerConv2d(nn.Conv2d):
 class IntegerLinear(nn.Linear):
     """A fully connected layer with ``bits``-bit weights and a real bias."""
 
-    def __init__(self, inputs: int, outputs: int, bits: int = 8) -> None:
+    def __init__(self, inputs: int, outputs: int, bits: int = WEIGHT_BITS) -> None:
         super().__init__(inputs, outputs)
         self.bits = bits
 

@@ -1,0 +1,142 @@
+"""A trained model to the integer network.
+
+Batch norm, ternary scale, activation scales and biases fold into the integers ``M, B, R, S`` of
+:mod:`tritforge.arithmetic`, in float64 from the model's fp32 statistics. With ``s`` the real value of one step of a map
+or weight and batch norm written as ``g * value + b``, one step of the accumulator is worth ``g * s_weight * s_in / s_out``
+output steps, the offset ``b / s_out`` and one step of the residual ``s_residual / s_out``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tritforge.arithmetic import fold_affine
+from tritforge.compress.data import PIXEL_BITS
+from tritforge.compress.integer_weights import WEIGHT_BITS, weight_levels
+from tritforge.compress.models import INPUT_SCALE, ClassifierStage, ConvStage, Model, PoolStage
+from tritforge.compress.ternary import TernaryConv2d
+from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode
+from tritforge.errors import NetworkError
+from tritforge.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network, output_size
+from tritforge.pe_groups import nonzero_groups
+
+Bitmaps = Mapping[str, NDArray[np.bool_]]
+
+
+@torch.no_grad()
+def export_network(
+    model: Model,
+    group_channels: int = 16,
+    stored: Bitmaps | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Network:
+    """The integer network of a ternary model with settled statistics; the model is not changed.
+
+    Args:
+        model: the fake-quantised model.
+        group_channels: ``C_g``.
+        stored: stored bitmap ``(N, G)`` by layer to keep; by default exactly the non-zero groups are stored. The one
+            active bitmap equals the stored one.
+        provenance: what travels beside the integers.
+
+    Raises:
+        NetworkError: a full-precision model, or values that the integer arithmetic cannot hold.
+    """
+    if model.precision != "ternary":
+        raise NetworkError(f"a model of precision {model.precision!r} has no integer network; export takes a ternary one")
+    channels, height, width = model.topology.image
+    steps = {INPUT: INPUT_SCALE}
+    sizes = {INPUT: (height, width)}
+    layers: list[Layer] = []
+    for node in model.topology.nodes:
+        stage = model.stage(node.name)
+        rows, columns = sizes[node.input]
+        if isinstance(node, ConvNode):
+            sizes[node.name] = (output_size(rows, node.stride), output_size(columns, node.stride))
+            steps[node.name] = map_step(stage)
+            layers.append(_convolution(node, stage, steps, group_channels, stored))
+        elif isinstance(node, PoolNode):
+            sizes[node.name] = (1, 1)
+            steps[node.name] = map_step(stage)
+            scale = np.full(node.inputs, steps[node.input] / (rows * columns * steps[node.name]))
+            multiplier, bias, _, shift = fold_affine(scale, np.zeros(node.inputs), layer=node.name)
+            layers.append(AveragePool(node.name, node.input, multiplier, bias, shift))
+        else:
+            layers.append(_classifier(node, stage, steps[node.input]))
+    zero_point = tuple(int(z) for z in model.zero_point.flatten())
+    spec = InputSpec(channels, height, width, PIXEL_BITS, zero_point)
+    return Network(spec, tuple(layers), model.activation_bits, group_channels, dict(provenance or {}))
+
+
+def map_step(stage: nn.Module) -> float:
+    """Real value of one level of the map that a convolution or pool stage gives."""
+    assert isinstance(stage, ConvStage | PoolStage)
+    return float(stage.activation.scale)
+
+
+def _convolution(
+    node: ConvNode, stage: nn.Module, steps: Mapping[str, float], group_channels: int, stored: Bitmaps | None
+) -> Convolution:
+    assert isinstance(stage, ConvStage)
+    if node.ternary:
+        conv = stage.conv
+        trits: Tensor = conv.trits()  # type: ignore[operator]
+        alpha = float(conv.current_scale().scale)  # type: ignore[operator]
+        weights, weight_steps = _int16(trits), np.where(_int16(trits).any(axis=(1, 2, 3)), alpha, 0.0)
+        bitmap = nonzero_groups(weights, group_channels) if stored is None else stored[node.name].copy()
+    else:
+        levels, channel_steps = weight_levels(stage.conv.weight)  # type: ignore[arg-type]
+        weights, weight_steps, bitmap = _int16(levels), _float64(channel_steps), None
+    gain = _float64(stage.norm.weight) / np.sqrt(_float64(stage.norm.running_var) + stage.norm.eps)
+    offset = _float64(stage.norm.bias) - gain * _float64(stage.norm.running_mean)
+    step = steps[node.name]
+    multiplier, bias, residual, shift = fold_affine(
+        gain * weight_steps * steps[node.input] / step,
+        offset / step,
+        0.0 if node.residual is None else steps[node.residual] / step,
+        layer=node.name,
+    )
+    return Convolution(
+        node.name,
+        node.input,
+        weights,
+        TERNARY_BITS if node.ternary else WEIGHT_BITS,
+        node.stride,
+        multiplier,
+        bias,
+        shift,
+        residual=node.residual,
+        residual_multiplier=residual,
+        stored=bitmap,
+        active=() if bitmap is None else (bitmap.copy(),),
+    )
+
+
+def _classifier(node: ClassifierNode, stage: nn.Module, step: float) -> Convolution:
+    """Logits in steps of ``2**-S``: the shift that scales ``M`` and ``B`` is common to all classes and is not undone."""
+    assert isinstance(stage, ClassifierStage)
+    levels, channel_steps = weight_levels(stage.linear.weight)
+    multiplier, bias, _, _ = fold_affine(_float64(channel_steps) * step, _float64(stage.linear.bias), layer=node.name)
+    weights = _int16(levels)[:, :, None, None]
+    return Convolution(node.name, node.input, weights, WEIGHT_BITS, 1, multiplier, bias, 0, logits=True)
+
+
+def ternary_weights(model: Model) -> dict[str, NDArray[np.int16]]:
+    """Trits ``(N, C, K, K)`` of every grouped layer of a model, by name."""
+    layers: dict[str, TernaryConv2d] = model.ternary_layers()
+    return {name: _int16(layer.trits()) for name, layer in layers.items()}
+
+
+def _int16(values: Tensor) -> NDArray[np.int16]:
+    return values.detach().cpu().numpy().astype(np.int16)
+
+
+def _float64(values: Tensor | None) -> NDArray[np.float64]:
+    assert values is not None
+    return values.detach().cpu().double().numpy()
