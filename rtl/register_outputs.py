@@ -1,0 +1,202 @@
+"""What the SystemRDL register map becomes: the RTL register block, Python constants and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from peakrdl_regblock import RegblockExporter
+from peakrdl_regblock.cpuif.axi4lite import AXI4Lite_Cpuif_flattened
+from peakrdl_regblock.udps import ALL_UDPS
+from systemrdl import RDLCompiler
+from systemrdl.node import AddrmapNode, FieldNode, MemNode, RegNode
+
+from tritforge.errors import TritforgeError
+
+SOURCE = "rtl/map/accelerator.rdl"
+NOTE = f"Generated from {SOURCE} by `python -m tritforge.rtl.generate`; do not edit."
+
+_PYTHON_HEAD = f'''"""Register map of the accelerator: byte offsets, fields and memory windows.
+
+{NOTE}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a register: lowest bit and width in bits."""
+
+    low: int
+    width: int
+
+    @property
+    def mask(self) -> int:
+        """The field's bits, in their place."""
+        return ((1 << self.width) - 1) << self.low
+
+    def get(self, word: int) -> int:
+        """The field's value in a register word."""
+        return (word & self.mask) >> self.low
+
+    def put(self, value: int) -> int:
+        """A register word with this field alone set; raises ValueError when the value does not fit."""
+        if not 0 <= value < 1 << self.width:
+            raise ValueError(f"{{value}} does not fit a field of {{self.width}} bits")
+        return value << self.low
+
+
+@dataclass(frozen=True)
+class Window:
+    """A memory window: byte offset of its first word and 32-bit words."""
+
+    base: int
+    words: int
+
+
+'''
+
+
+def read_register_map(path: Path) -> AddrmapNode:
+    """The elaborated address map; raises TritforgeError when the file is not valid SystemRDL."""
+    compiler = RDLCompiler()
+    for udp in ALL_UDPS:
+        compiler.register_udp(udp)
+    try:
+        compiler.compile_file(str(path))
+        return compiler.elaborate().top
+    except Exception as error:
+        raise TritforgeError(f"{path}: not a register map ({error})") from error
+
+
+def register_verilog(top: AddrmapNode) -> dict[str, str]:
+    """The register block and its package, by file name: AXI4-Lite with flat ports, synchronous reset."""
+    with TemporaryDirectory() as folder:
+        RegblockExporter().export(
+            top,
+            folder,
+            cpuif_cls=AXI4Lite_Cpuif_flattened,
+            default_reset_activelow=False,
+            default_reset_async=False,
+            err_if_bad_addr=True,
+            err_if_bad_rw=True,
+        )
+        return {path.name: _noted(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.sv"))}
+
+
+def register_constants(top: AddrmapNode) -> str:
+    """Source of ``tritforge/register_map.py``."""
+    blocks = [
+        _python_enum(
+            "Register", "Byte offsets of the registers.", ((r.inst_name, r.address_offset) for r in _registers(top)), 8
+        )
+    ]
+    blocks += [
+        _python_enum(
+            _camel(field.get_property("encode").type_name),
+            f"Values of {register.inst_name}.{field.inst_name}.",
+            ((member.name.upper(), member.value) for member in field.get_property("encode")),
+        )
+        for register in _registers(top)
+        for field in register.fields()
+        if field.get_property("encode")
+    ]
+    lines = [
+        f"{register.inst_name}_{field.inst_name.upper()} = Field(low={field.low}, width={field.width})"
+        for register in _registers(top)
+        for field in register.fields()
+        if field.width < 32
+    ]
+    lines += [""] + [
+        f"{register.inst_name}_VALUE = 0x{field.get_property('reset'):X}"
+        for register in _registers(top)
+        for field in register.fields()
+        if _is_constant(field)
+    ]
+    lines += [""] + [
+        f"{memory.inst_name} = Window(base=0x{memory.address_offset:05X}, words={memory.get_property('mementries')})"
+        for memory in _memories(top)
+    ]
+    return _PYTHON_HEAD + "\n\n".join(blocks) + "\n\n" + "\n".join(lines) + "\n"
+
+
+def register_markdown(top: AddrmapNode) -> str:
+    """Source of ``docs/register_map.md``."""
+    lines = [
+        "# Register map", "", f"<!-- {NOTE} -->", "",
+        "32-bit registers behind an AXI4-Lite slave. Offsets are in bytes. Unmapped addresses, writes to read-only",
+        "registers and reads of write-only ones are answered with SLVERR. Memories take whole words.", "",
+        "## Registers", "",
+        "| offset | register | bits | field | access | reset | meaning |", "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for register in _registers(top):
+        label = f"`{register.inst_name}`: {register.get_property('name')}"
+        for index, field in enumerate(register.fields()):
+            reset = field.get_property("reset")
+            cells = (
+                f"`0x{register.address_offset:02X}`" if index == 0 else "",
+                label if index == 0 else "",
+                f"{field.high}:{field.low}" if field.width > 1 else f"{field.low}",
+                f"`{field.inst_name}`",
+                _access(field),
+                "" if reset is None else f"`0x{reset:X}`",
+                _meaning(field),
+            )
+            lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "## Memory windows",
+        "",
+        "| offset | window | 32-bit words | access | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `0x{memory.address_offset:05X}` | `{memory.inst_name}` | {memory.get_property('mementries')} "
+        f"| {memory.get_property('sw').name} | {memory.get_property('name')} |"
+        for memory in _memories(top)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _registers(top: AddrmapNode) -> Iterator[RegNode]:
+    return (child for child in top.children() if isinstance(child, RegNode))
+
+
+def _memories(top: AddrmapNode) -> Iterator[MemNode]:
+    return (child for child in top.children() if isinstance(child, MemNode))
+
+
+def _is_constant(field: FieldNode) -> bool:
+    return not field.is_sw_writable and not field.is_hw_writable
+
+
+def _access(field: FieldNode) -> str:
+    if field.get_property("onwrite"):
+        return "write 1 to clear"
+    return field.get_property("sw").name
+
+
+def _meaning(field: FieldNode) -> str:
+    text = " ".join((field.get_property("desc") or "").split())
+    encoding = field.get_property("encode")
+    if encoding:
+        text += "".join(f"<br>{member.value} {member.name}: {member.rdl_desc}" for member in encoding)
+    return text
+
+
+def _python_enum(name: str, doc: str, members: Iterator[tuple[str, int]], digits: int = 0) -> str:
+    values = (f"    {label} = " + (f"0x{value:02X}" if digits else str(value)) for label, value in members)
+    return "\n".join([f"class {name}(IntEnum):", f'    """{doc}"""', "", *values, ""])
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.removesuffix("_e").split("_"))
+
+
+def _noted(text: str) -> str:
+    return "\n".join([f"// {NOTE}", *(line.rstrip() for line in text.splitlines())]) + "\n"
