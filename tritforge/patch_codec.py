@@ -1,0 +1,189 @@
+"""Coding of what a patch changes: sorted positions near their entropy, and one bit that says how each trit changed.
+
+Positions are coded as gaps by a Golomb code whose divisor is ``2**b`` or ``3 * 2**b``. The divisor follows from the
+two counts alone (the one whose longest possible code is shortest), so no parameter is stored, a set of positions has
+one code, and decoding is a handful of array operations. Values are steps modulo 3: ``new = old + step``, 1 or 2.
+Malformed codes raise a ``ValueError`` whose text completes the sentence "patch: section ...".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tritforge.trit_packing import DIGITS_PER_BYTE, Bytes, pack_digits, packed_length, unpack_digits
+
+Positions = NDArray[np.int64]
+Bits = NDArray[np.uint8]
+
+AFFINE_ENTRY_BYTES = 8
+"""A changed affine entry: the step of ``M`` modulo 2**16, then that of ``B`` modulo 2**48, little-endian."""
+
+
+def golomb_divisor(count: int, total: int) -> tuple[int, bool]:
+    """``(b, triple)``: the divisor ``2**b``, times 3 if ``triple``, for ``count`` positions below ``total``.
+
+    It minimises the longest code that any such positions can take; between equals the smaller divisor holds.
+    """
+    candidates = [(b, triple) for b in range(max(total, 1).bit_length()) for triple in (False, True)]
+
+    def longest(candidate: tuple[int, bool]) -> tuple[int, int]:
+        divisor = _divisor(*candidate)
+        return _remainder_bits(count, *candidate) + count + (total - count) // divisor, divisor
+
+    return min(candidates, key=longest)
+
+
+def encode_positions(positions: Positions, total: int) -> Bits:
+    """Bits of strictly rising ``positions`` below ``total``: remainders, then quotients in unary.
+
+    The low ``b`` bits of all remainders come plane by plane, highest plane first; then, for a divisor with the factor
+    3, their remaining base-3 digits, five a byte; then each quotient as that many zeros and a one.
+    """
+    low_bits, triple = golomb_divisor(positions.size, total)
+    quotients, remainders = np.divmod(_gaps(positions), _divisor(low_bits, triple))
+    parts = [(remainders >> plane & 1).astype(np.uint8) for plane in range(low_bits - 1, -1, -1)]
+    if triple:
+        parts.append(np.unpackbits(pack_digits((remainders >> low_bits).astype(np.uint8))))
+    ends = np.cumsum(quotients + 1)
+    unary = np.zeros(int(ends[-1]) if ends.size else 0, dtype=np.uint8)
+    unary[ends - 1] = 1
+    return np.concatenate([*parts, unary])
+
+
+def decode_positions(bits: Bits, count: int, total: int) -> tuple[Positions, int]:
+    """Inverse of :func:`encode_positions`: ``count`` positions and the number of ``bits`` they took."""
+    if count > total:
+        raise ValueError(f"claims {count} of {total} positions")
+    low_bits, triple = golomb_divisor(count, total)
+    start = _remainder_bits(count, low_bits, triple)
+    ones = np.flatnonzero(bits[start:].view(np.bool_))[:count]  # bool: the fast search
+    if ones.size < count:
+        raise ValueError(f"ends after {ones.size} of {count} positions")
+    if count == 0:
+        return np.zeros(0, dtype=np.int64), 0
+    length = int(ones[-1]) + 1
+    divisor = _divisor(low_bits, triple)
+    if length - count > (total - count) // divisor:
+        raise ValueError(f"holds positions beyond {total}")
+    remainders = np.zeros(count, dtype=np.int64)
+    if triple:
+        remainders += unpack_digits(np.packbits(bits[count * low_bits : start]), count)
+    for plane in range(low_bits):
+        remainders += remainders
+        remainders += bits[plane * count : (plane + 1) * count]
+    # The zeros before the i-th one are the sum of its quotient and all earlier ones.
+    index = np.arange(count)
+    positions = np.cumsum(remainders) + (ones - index) * divisor + index
+    if positions[-1] >= total:
+        raise ValueError(f"holds position {int(positions[-1])}; the last is {total - 1}")
+    return positions, start + length
+
+
+def encode_changes(positions: Positions, steps: NDArray[np.uint8], total: int) -> tuple[bool, bytes, bytes]:
+    """``(dense, positions section, values section)`` of trits that change by ``steps`` (1 or 2).
+
+    The sparse form is one stream of bits, positions then values (a one for step 2), cut at the first whole byte after
+    the positions so that no bits are lost at the cut. The dense form, used when it is shorter, has no positions and
+    one base-3 digit for each of the ``total`` trits.
+    """
+    where = encode_positions(positions, total)
+    cut = packed_length(where.size, 8)
+    if _dense_is_shorter(where.size, positions.size, total):
+        digits = np.zeros(total, dtype=np.uint8)
+        digits[positions] = steps
+        return True, b"", pack_digits(digits).tobytes()
+    stream = np.packbits(np.concatenate([where, steps - np.uint8(1)])).tobytes()
+    return False, stream[:cut], stream[cut:]
+
+
+def decode_changes(
+    dense: bool, where: bytes, values: bytes, count: int, total: int
+) -> tuple[Positions, NDArray[np.uint8]]:
+    """Inverse of :func:`encode_changes`; refuses every form but the one that it gives."""
+    if dense:
+        if where:
+            raise ValueError("positions is not empty beside dense values")
+        digits = unpack_digits(np.frombuffer(values, dtype=np.uint8), total)
+        positions = np.flatnonzero(digits)
+        if positions.size != count:
+            raise ValueError(f"values changes {positions.size} trits; the header says {count}")
+        if not _dense_is_shorter(_position_bits(positions, total), count, total):
+            raise ValueError("values is dense where positions would be shorter")
+        return positions, digits[positions]
+    bits = np.unpackbits(np.frombuffer(where + values, dtype=np.uint8))
+    positions, used = decode_positions(bits, count, total)
+    if len(where) != packed_length(used, 8) or len(where) + len(values) != packed_length(used + count, 8):
+        raise ValueError("positions and values do not have the length of their code")
+    if np.any(bits[used + count :]):
+        raise ValueError("values ends in padding that is not zero")
+    if _dense_is_shorter(used, count, total):
+        raise ValueError("positions is longer than dense values would be")
+    return positions, bits[used : used + count] + np.uint8(1)
+
+
+def encode_affine(entries: Positions, multiplier: Positions, bias: Positions, total: int) -> bytes:
+    """Changed entries of ``total``: coded positions padded to a byte, then for each its steps of ``M`` and ``B``."""
+    records = np.zeros((entries.size, AFFINE_ENTRY_BYTES), dtype=np.uint8)
+    records[:, :2] = _little_endian(multiplier)[:, :2]
+    records[:, 2:] = _little_endian(bias)[:, :6]
+    return np.packbits(encode_positions(entries, total)).tobytes() + records.tobytes()
+
+
+def decode_affine(section: bytes, count: int, total: int) -> tuple[Positions, Positions, Positions]:
+    """Inverse of :func:`encode_affine`: entries and their steps, 0 to 2**16 - 1 for ``M``, 0 to 2**48 - 1 for ``B``."""
+    split = len(section) - count * AFFINE_ENTRY_BYTES
+    if split < 0:
+        raise ValueError(f"affine holds {len(section)} bytes; {count} entries take more")
+    bits = np.unpackbits(np.frombuffer(section[:split], dtype=np.uint8))
+    entries, used = decode_positions(bits, count, total)
+    if split != packed_length(used, 8) or np.any(bits[used:]):
+        raise ValueError("affine does not have the length of its code, or padding that is not zero")
+    wide = np.zeros((2, count, 8), dtype=np.uint8)
+    records = np.frombuffer(section[split:], dtype=np.uint8).reshape(count, AFFINE_ENTRY_BYTES)
+    wide[0, :, :2], wide[1, :, :6] = records[:, :2], records[:, 2:]
+    steps = wide.view("<i8")[:, :, 0].astype(np.int64)
+    if np.any(~steps.any(axis=0)):
+        raise ValueError("affine holds an entry that does not change")
+    return entries, steps[0], steps[1]
+
+
+def entropy_bound_bytes(changed: int, total: int) -> float:
+    """``N * (H(k) + k) / 8``: bytes that random positions and one bit each take on average, ``k = changed / N``."""
+    if not 0 < changed < total:
+        return changed / 8
+    ratio = changed / total
+    entropy = -ratio * np.log2(ratio) - (1 - ratio) * np.log2(1 - ratio)
+    return float(total * (entropy + ratio) / 8)
+
+
+def dense_bytes(total: int) -> int:
+    """Bytes of the dense form of ``total`` trits."""
+    return packed_length(total, DIGITS_PER_BYTE)
+
+
+def _divisor(low_bits: int, triple: bool) -> int:
+    return (3 if triple else 1) << low_bits
+
+
+def _remainder_bits(count: int, low_bits: int, triple: bool) -> int:
+    return count * low_bits + (8 * packed_length(count, DIGITS_PER_BYTE) if triple else 0)
+
+
+def _gaps(positions: Positions) -> Positions:
+    return np.diff(positions, prepend=-1) - 1
+
+
+def _position_bits(positions: Positions, total: int) -> int:
+    """Length of :func:`encode_positions`."""
+    low_bits, triple = golomb_divisor(positions.size, total)
+    quotients = int((_gaps(positions) // _divisor(low_bits, triple)).sum())
+    return _remainder_bits(positions.size, low_bits, triple) + quotients + positions.size
+
+
+def _dense_is_shorter(position_bits: int, count: int, total: int) -> bool:
+    return dense_bytes(total) < packed_length(position_bits + count, 8)
+
+
+def _little_endian(values: Positions) -> Bytes:
+    return values.astype("<i8").view(np.uint8).reshape(-1, 8)
