@@ -35,7 +35,7 @@ MAX_WEIGHTS = 1 << 26
 """Weights that a file may claim, over all layers: a bound on what loading allocates."""
 
 _MAX_INTEGER = (1 << 31) - 1
-_DTYPES = {"U8": np.dtype("u1"), "I16": np.dtype("<i2"), "I64": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "I16": np.dtype("<i2"), "I64": np.dtype("<i8")}
 Fetch = Callable[[str, str, "tuple[int, ...]"], "NDArray[Any]"]
 
 

@@ -57,7 +57,7 @@ def ungroup_weights(groups: NDArray, channels: int, kernel: int) -> NDArray:
 
 def nonzero_groups(weights: NDArray, group_channels: int = 16) -> NDArray[np.bool_]:
     """Bitmap ``(N, G)`` of the groups of ``(N, C, K, K)`` weights that hold a non-zero weight."""
-    return group_weights(weights, group_channels).any(axis=(2, 3))
+    return np.asarray(group_weights(weights, group_channels).any(axis=(2, 3)))
 
 
 def group_trits(channels: int, kernel: int, group_channels: int = 16) -> NDArray[np.int64]:

@@ -264,7 +264,8 @@ class _Builder:
         centre = (weights * middle).sum(axis=(1, 2, 3))
         spread = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3))) * highest
         multiplier, bias, shift = random_affine(self.rng, centre, spread, self.bits)
-        stored, active = None, ()
+        stored: NDArray[np.bool_] | None = None
+        active: tuple[NDArray[np.bool_], ...] = ()
         if weight_bits == TERNARY_BITS:
             nonzero = nonzero_groups(weights, CHANNEL_STEP)
             reserved = self.rng.random(nonzero.shape) < self.rng.choice([0.0, 0.1])

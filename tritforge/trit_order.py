@@ -52,11 +52,11 @@ def network_trits(network: Network) -> NDArray[np.int8]:
     return np.concatenate([*rows, np.zeros(0, dtype=np.int8)])
 
 
-def with_trits(network: Network, trits: NDArray[np.int8]) -> Network:
-    """A copy of ``network`` whose stored groups hold ``trits`` ``(N,)``; its bitmaps stay as they are.
+def layers_with_trits(network: Network, trits: NDArray[np.int8]) -> dict[str, Convolution]:
+    """The ternary layers of ``network`` by name, their stored groups holding ``trits`` ``(N,)``, bitmaps unchanged.
 
     Raises:
-        NetworkError: ``trits`` is no row of N values, or one of them is no trit.
+        NetworkError: ``trits`` is no row of N values.
     """
     count = trit_count(network)
     if trits.shape != (count,):
@@ -69,7 +69,16 @@ def with_trits(network: Network, trits: NDArray[np.int8]) -> Network:
         weights = weights_from_trits(trits[start:end], stored, layer.inputs, layer.kernel, network.group_channels)
         replaced[layer.name] = replace(layer, weights=weights)
         start = end
-    return network.with_layers(dict(replaced))
+    return replaced
+
+
+def with_trits(network: Network, trits: NDArray[np.int8]) -> Network:
+    """A copy of ``network`` whose stored groups hold ``trits`` ``(N,)``; its bitmaps stay as they are.
+
+    Raises:
+        NetworkError: ``trits`` is no row of N values, or one of them is no trit.
+    """
+    return network.with_layers(dict(layers_with_trits(network, trits)))
 
 
 def _stored(layer: Convolution) -> NDArray[np.bool_]:

@@ -6,6 +6,8 @@ The unpacking functions refuse every other form (a wrong length, an unused code,
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,14 +22,14 @@ _DIGITS_OF_BYTE = (np.arange(256)[:, None] // _DIGIT_WEIGHTS % 3).astype(np.uint
 
 def pack_trits(trits: NDArray[np.int8]) -> Bytes:
     """Two bits a trit in two's complement (0 = 00, +1 = 01, -1 = 11), first trit in the lowest bits, zero padded."""
-    codes = _padded((trits & 3).astype(np.uint8), TRITS_PER_BYTE)
+    codes = _padded((trits & np.int8(3)).astype(np.uint8), TRITS_PER_BYTE)
     return np.bitwise_or.reduce(codes << np.arange(0, 8, 2, dtype=np.uint8), axis=1)
 
 
 def unpack_trits(packed: Bytes, count: int) -> NDArray[np.int8]:
     """Inverse of :func:`pack_trits`: ``count`` trits."""
     _check_length(packed, count, TRITS_PER_BYTE)
-    codes = (packed[:, None] >> np.arange(0, 8, 2, dtype=np.uint8) & 3).reshape(-1)
+    codes: NDArray[np.uint8] = (packed[:, None] >> np.arange(0, 8, 2, dtype=np.uint8) & np.uint8(3)).reshape(-1)
     if np.any(codes == 2):
         raise ValueError("holds the code 10; trits are 00, 01 and 11")
     _check_padding(codes, count)
@@ -82,6 +84,6 @@ def _check_length(packed: Bytes, count: int, per_byte: int) -> None:
         raise ValueError(f"holds {packed.size} bytes; {count} values take {expected}")
 
 
-def _check_padding(values: NDArray[np.uint8], count: int) -> None:
+def _check_padding(values: NDArray[Any], count: int) -> None:
     if np.any(values[count:]):
         raise ValueError("holds padding that is not zero")
