@@ -46,8 +46,9 @@ def descriptor_markdown() -> str:
             "",
             f"<!-- {NOTE} -->",
             "",
-            f"The descriptor memory holds frames of {FRAME_WORDS} words of 32 bits, of which the first {USED_WORDS} carry",
-            "fields; bits without a field are zero. Frame 0 is the program header, frame n the descriptor of layer n - 1.",
+            f"The descriptor memory holds frames of {FRAME_WORDS} words of 32 bits, of which the first "
+            f"{USED_WORDS} carry fields;",
+            "bits without a field are zero. Frame 0 is the program header, frame n the descriptor of layer n - 1.",
             "",
             "## Program header",
             "",

@@ -91,21 +91,15 @@ def register_verilog(top: AddrmapNode) -> dict[str, str]:
 
 def register_constants(top: AddrmapNode) -> str:
     """Source of ``tritforge/register_map.py``."""
-    blocks = [
-        _python_enum(
-            "Register", "Byte offsets of the registers.", ((r.inst_name, r.address_offset) for r in _registers(top)), 8
-        )
-    ]
-    blocks += [
-        _python_enum(
-            _camel(field.get_property("encode").type_name),
-            f"Values of {register.inst_name}.{field.inst_name}.",
-            ((member.name.upper(), member.value) for member in field.get_property("encode")),
-        )
-        for register in _registers(top)
-        for field in register.fields()
-        if field.get_property("encode")
-    ]
+    offsets = [f"{register.inst_name} = 0x{register.address_offset:02X}" for register in _registers(top)]
+    blocks = [_python_enum("Register", "Byte offsets of the registers.", offsets)]
+    for register in _registers(top):
+        for field in register.fields():
+            encoding = field.get_property("encode")
+            if encoding is not None:
+                members = [f"{member.name.upper()} = {member.value}" for member in encoding]
+                doc = f"Values of {register.inst_name}.{field.inst_name}."
+                blocks.append(_python_enum(_camel(encoding.type_name), doc, members))
     lines = [
         f"{register.inst_name}_{field.inst_name.upper()} = Field(low={field.low}, width={field.width})"
         for register in _registers(top)
@@ -189,9 +183,8 @@ def _meaning(field: FieldNode) -> str:
     return text
 
 
-def _python_enum(name: str, doc: str, members: Iterator[tuple[str, int]], digits: int = 0) -> str:
-    values = (f"    {label} = " + (f"0x{value:02X}" if digits else str(value)) for label, value in members)
-    return "\n".join([f"class {name}(IntEnum):", f'    """{doc}"""', "", *values, ""])
+def _python_enum(name: str, doc: str, members: list[str]) -> str:
+    return "\n".join([f"class {name}(IntEnum):", f'    """{doc}"""', "", *(f"    {line}" for line in members), ""])
 
 
 def _camel(name: str) -> str:
