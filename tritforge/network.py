@@ -214,6 +214,9 @@ def _check_network(network: Network) -> None:
         _check_affine(layer)
         if isinstance(layer, Convolution):
             _check_convolution(layer, network.group_channels)
+    counts = {len(layer.active) for layer in network.ternary_layers()}
+    if len(counts) > 1:
+        raise NetworkError(f"ternary layers have {sorted(counts)} active bitmaps; all have equally many")
     shapes = map_shapes(network)
     for layer in network.layers:
         channels = shapes[layer.name][0]

@@ -76,6 +76,8 @@ def active_weights(layer: Convolution, group_channels: int, active: int = 0) -> 
     """Weights ``(N, C, K, K)`` with the groups outside the chosen active bitmap set to zero."""
     if not layer.ternary:
         return layer.weights.astype(np.int64)
+    if not 0 <= active < len(layer.active):
+        raise NetworkError(f"active bitmap {active} is asked for; the network has {len(layer.active)}, counted from 0")
     groups = group_weights(layer.weights, group_channels) * layer.active[active][:, :, None, None]
     return ungroup_weights(groups, layer.inputs, layer.kernel).astype(np.int64)
 
@@ -89,9 +91,10 @@ def convolve(source: NDArray[np.int64], weights: NDArray[np.int64], stride: int)
     windows = windows[:, :, ::stride, ::stride]
     batch, channels, rows, columns = windows.shape[:4]
     # float64 is exact here: sums stay far below 2**53, and its matrix product is the fast one.
-    patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(batch * rows * columns, -1).astype(np.float64)
-    product = patches @ weights.reshape(weights.shape[0], -1).T.astype(np.float64)
-    return np.rint(product).astype(np.int64).reshape(batch, rows, columns, -1).transpose(0, 3, 1, 2)
+    patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(batch * rows * columns, channels * kernel * kernel)
+    outputs = weights.shape[0]
+    product = patches.astype(np.float64) @ weights.reshape(outputs, -1).T.astype(np.float64)
+    return np.rint(product).astype(np.int64).reshape(batch, rows, columns, outputs).transpose(0, 3, 1, 2)
 
 
 def shortcut(layer: Convolution, source: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
