@@ -52,22 +52,28 @@ def settle_statistics(model: Model, images: NDArray[np.uint8]) -> None:
     Running means gathered while trits still change, or in bfloat16, are not what export should fold.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    scales = [module for module in model.modules() if isinstance(module, ActivationQuantiser)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average
-    for scale in scales:
-        scale.tracking = False
+    tracked = track_scales(model, False)
     model.train()
     for batch in batches(images, device_of(model)):
         if len(batch) > 1:
             model(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    for scale in scales:
-        scale.tracking = True
+    track_scales(model, tracked)
     model.eval()
+
+
+def track_scales(model: Model, tracking: bool) -> bool:
+    """Say whether training moves the activation scales; returns what held before."""
+    quantisers = [module for module in model.modules() if isinstance(module, ActivationQuantiser)]
+    before = all(quantiser.tracking for quantiser in quantisers)
+    for quantiser in quantisers:
+        quantiser.tracking = tracking
+    return before
 
 
 @torch.no_grad()

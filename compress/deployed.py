@@ -1,0 +1,81 @@
+"""The server's copy of a deployed network: a trainable model whose latent weights are the network's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tritforge.compress.checkpoint import Checkpoint, CheckpointError
+from tritforge.compress.evaluation import track_scales
+from tritforge.compress.export import export_network
+from tritforge.compress.models import Model
+from tritforge.compress.ternary import TernaryScale, ternary_scale
+from tritforge.compress.train import build_model
+from tritforge.network import Network
+from tritforge.pe_groups import group_weights, ungroup_weights
+
+
+def model_of_checkpoint(checkpoint: Checkpoint, image: tuple[int, int, int], classes: int) -> Model:
+    """The model that a finished run left, in evaluation mode.
+
+    Raises:
+        CheckpointError: the run is not finished, or its weights do not fit its recipe.
+    """
+    if not checkpoint.finished:
+        raise CheckpointError(f"the checkpoint stands at step {checkpoint.step} of an unfinished run; finish training first")
+    model = build_model(checkpoint.recipe, image, classes, checkpoint.zero_point)
+    try:
+        model.load_state_dict(checkpoint.model)
+    except RuntimeError as error:
+        raise CheckpointError("the checkpoint's weights do not fit the network that its recipe describes") from error
+    return model.eval()
+
+
+def deployed_model(checkpoint: Checkpoint, network: Network) -> Model:
+    """The model whose export is ``network``.
+
+    Raises:
+        CheckpointError: the network was not exported from this checkpoint; the message names the first layer that differs.
+    """
+    image = (network.input.channels, network.input.height, network.input.width)
+    model = model_of_checkpoint(checkpoint, image, network.classes)
+    again = export_network(model, network.group_channels)
+    if again.activation_bits != network.activation_bits or again.input != network.input:
+        raise CheckpointError("the network's input or activation width is not the checkpoint's")
+    for ours, theirs in zip(again.layers, network.layers, strict=False):
+        if ours.name != theirs.name or not _same_integers(ours, theirs):
+            raise CheckpointError(f"layer {theirs.name} of the network was not exported from this checkpoint")
+    if len(again.layers) != len(network.layers):
+        raise CheckpointError("the network has not the checkpoint's layers")
+    return model
+
+
+def _same_integers(ours: object, theirs: object) -> bool:
+    fields = ("weights", "multiplier", "bias", "shift", "residual_multiplier")
+    return all(np.array_equal(getattr(ours, name, 0), getattr(theirs, name, 0)) for name in fields)
+
+
+def freeze(model: Model) -> None:
+    """Pin thresholds, scales, batch norms and activation scales, and let only ternary latent weights have a gradient."""
+    model.eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for layer in model.ternary_layers().values():
+        threshold, scale = ternary_scale(layer.weight)
+        layer.frozen = TernaryScale(threshold.clone(), scale.clone())
+        layer.weight.requires_grad_(True)
+    track_scales(model, False)
+
+
+def stored_weights(network: Network) -> dict[str, Tensor]:
+    """By ternary layer, a mask ``(N, C, K, K)`` of the weights that lie in stored groups."""
+    masks = {}
+    for layer in network.ternary_layers():
+        assert layer.stored is not None
+        lanes: NDArray[np.bool_] = group_weights(np.ones(layer.weights.shape, np.bool_), network.group_channels)
+        kept = lanes & layer.stored[:, :, None, None]
+        masks[layer.name] = torch.from_numpy(ungroup_weights(kept, layer.inputs, layer.kernel))
+    return masks
+
