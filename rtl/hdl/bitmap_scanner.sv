@@ -1,0 +1,253 @@
+/// Walks a layer's tiles, passes, groups and planes, and turns bitmap words into work.
+///
+/// One bitmap word is read a cycle. A word with active groups becomes a scheduler entry; the first one of a channel
+/// group also asks for that group's windows, so that windows no active group needs are never loaded. The entry that
+/// ends a pass is marked, which needs one entry of look-ahead; a pass in which nothing is active becomes an entry
+/// without groups. The slot of a word's first stored group is counted on the way.
+module bitmap_scanner
+  import tritforge_pkg::*;
+  import tritforge_descriptor_pkg::*;
+#(
+  parameter int unsigned GroupChannels = 16,
+  parameter int unsigned PassOutputs   = 64,
+  localparam int unsigned PassWords    = PassOutputs / GroupChannels,
+  localparam int unsigned WordIdxBits  = $clog2(PassWords) > 0 ? $clog2(PassWords) : 1
+) (
+  input  logic   clk_i,
+  input  logic   rst_i,
+  /// Starts a layer; layer_i stays as it is until the layer has ended.
+  input  logic   start_i,
+  input  layer_t layer_i,
+
+  /// Bitmap memory, two cycles from address to data.
+  output logic [AddrBits-1:0] bitmap_addr_o,
+  input  logic [31:0]         bitmap_rdata_i,
+
+  /// Each pass, when it begins.
+  output logic  pass_valid_o,
+  input  logic  pass_ready_i,
+  output pass_t pass_o,
+
+  /// Windows to load.
+  output logic  load_valid_o,
+  input  logic  load_ready_i,
+  output load_t load_o,
+
+  /// Words with active groups.
+  output logic                     word_valid_o,
+  input  logic                     word_ready_i,
+  output logic [GroupChannels-1:0] word_active_o,
+  output logic [GroupChannels-1:0] word_stored_o,
+  output logic [AddrBits-1:0]      word_slot_o,
+  output logic [WordIdxBits-1:0]   word_index_o,
+  output logic [4:0]               word_shift_o,
+  output logic                     word_load_o,
+  output logic                     word_last_o
+);
+
+  localparam int unsigned InFlight  = 4;
+  localparam int unsigned WordDepth = 16;
+  localparam int unsigned LoadDepth = 8;
+
+  // Position of the next word to read.
+  logic                   running_q;
+  logic [11:0]            tile_y_q, tile_x_q;
+  logic [7:0]             pass_q, group_q;
+  logic [3:0]             plane_q;
+  logic [WordIdxBits-1:0] word_q;
+  logic [AddrBits-1:0]    addr_q;
+
+  logic last_word, last_plane, last_group, last_pass, last_x, last_y;
+  logic first_of_pass, step;
+
+  assign last_pass  = pass_q + 1'b1 == layer_i.passes;
+  assign last_word  = 8'(word_q) + 1'b1 == (last_pass ? layer_i.last_words : 8'(PassWords));
+  assign last_plane = plane_q + 1'b1 == layer_i.planes;
+  assign last_group = group_q + 1'b1 == layer_i.groups;
+  assign last_x     = tile_x_q + 1'b1 == layer_i.tiles_x;
+  assign last_y     = tile_y_q + 1'b1 == layer_i.tiles_y;
+
+  assign first_of_pass = word_q == '0 && plane_q == '0 && group_q == '0;
+
+  // Room for everything that is under way.
+  logic [$clog2(WordDepth):0] word_count;
+  logic [$clog2(LoadDepth):0] load_count;
+  logic room;
+  assign room = word_count <= ($clog2(WordDepth)+1)'(WordDepth - InFlight - 1) &&
+                load_count <= ($clog2(LoadDepth)+1)'(LoadDepth - InFlight);
+
+  assign step          = running_q && room && (!first_of_pass || pass_ready_i);
+  assign pass_valid_o  = running_q && room && first_of_pass;
+  assign bitmap_addr_o = addr_q;
+
+  always_comb begin
+    pass_o.last         = last_pass && last_x && last_y;
+    pass_o.first_tile   = tile_y_q == '0 && tile_x_q == '0;
+    pass_o.last_of_tile = last_pass;
+    pass_o.index        = pass_q;
+    pass_o.tile_y       = tile_y_q;
+    pass_o.tile_x       = tile_x_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      running_q <= 1'b0;
+    end else if (start_i) begin
+      running_q <= 1'b1;
+      tile_y_q  <= '0;
+      tile_x_q  <= '0;
+      pass_q    <= '0;
+      group_q   <= '0;
+      plane_q   <= '0;
+      word_q    <= '0;
+      addr_q    <= layer_i.bitmap_base;
+    end else if (step) begin
+      addr_q <= addr_q + 1'b1;
+      word_q <= word_q + 1'b1;
+      if (last_word) begin
+        word_q  <= '0;
+        plane_q <= plane_q + 1'b1;
+        if (last_plane) begin
+          plane_q <= '0;
+          group_q <= group_q + 1'b1;
+          if (last_group) begin
+            group_q <= '0;
+            pass_q  <= pass_q + 1'b1;
+            if (last_pass) begin
+              pass_q   <= '0;
+              addr_q   <= layer_i.bitmap_base;
+              tile_x_q <= tile_x_q + 1'b1;
+              if (last_x) begin
+                tile_x_q <= '0;
+                tile_y_q <= tile_y_q + 1'b1;
+                if (last_y) running_q <= 1'b0;
+              end
+            end
+          end
+        end
+      end
+    end
+  end
+
+  // What belongs to a word while the memory reads it.
+  typedef struct packed {
+    logic                   valid;
+    logic                   first_of_tile;
+    logic                   first_of_group;
+    logic                   last_of_pass;
+    logic [WordIdxBits-1:0] word;
+    logic [4:0]             shift;
+    load_t                  load;
+  } meta_t;
+
+  meta_t meta_d, meta_q, meta2_q;
+  logic [4:0] shift_q;
+
+  // The plane's shift, counted along with the plane.
+  always_ff @(posedge clk_i) begin
+    if (start_i) shift_q <= '0;
+    else if (step && last_word) shift_q <= last_plane ? '0 : shift_q + 5'(layer_i.plane_step);
+  end
+
+  always_comb begin
+    meta_d.valid          = step;
+    meta_d.first_of_tile  = first_of_pass && pass_q == '0;
+    meta_d.first_of_group = word_q == '0 && plane_q == '0;
+    meta_d.last_of_pass   = last_word && last_plane && last_group;
+    meta_d.word           = word_q;
+    meta_d.shift          = shift_q;
+    meta_d.load           = '{group: group_q, tile_y: tile_y_q, tile_x: tile_x_q};
+  end
+
+  always_ff @(posedge clk_i) begin
+    meta_q  <= meta_d;
+    meta2_q <= meta_q;
+    if (rst_i) begin
+      meta_q.valid  <= 1'b0;
+      meta2_q.valid <= 1'b0;
+    end
+  end
+
+  // The word has arrived.
+  logic [GroupChannels-1:0] active, stored;
+  logic                     filled, needs_load, loaded_q;
+  logic [AddrBits-1:0]      slot, slot_q;
+
+  assign active     = bitmap_rdata_i[GroupChannels-1:0];
+  assign stored     = bitmap_rdata_i[2*GroupChannels-1:GroupChannels];
+  assign filled     = meta2_q.valid && active != '0;
+  assign needs_load = filled && (meta2_q.first_of_group || !loaded_q);
+  assign slot       = meta2_q.first_of_tile ? layer_i.slot_base : slot_q;
+
+  always_ff @(posedge clk_i) begin
+    if (meta2_q.valid) begin
+      slot_q   <= slot + AddrBits'($countones(stored));
+      loaded_q <= filled || (loaded_q && !meta2_q.first_of_group);
+    end
+  end
+
+  // One entry of look-ahead, so that the last entry of a pass can say so.
+  typedef struct packed {
+    logic [GroupChannels-1:0] active;
+    logic [GroupChannels-1:0] stored;
+    logic [AddrBits-1:0]      slot;
+    logic [WordIdxBits-1:0]   word;
+    logic [4:0]               shift;
+    logic                     load;
+    logic                     last;
+  } word_t;
+
+  word_t held_q, fresh, pushed;
+  logic  held_valid_q, ends_pass, push, take_fresh;
+
+  assign ends_pass  = meta2_q.valid && meta2_q.last_of_pass;
+  assign fresh      = '{active: active, stored: stored, slot: slot, word: meta2_q.word, shift: meta2_q.shift,
+                        load: needs_load, last: ends_pass};
+  assign push       = held_valid_q && (held_q.last || filled || ends_pass);
+  // An empty word only becomes an entry where it ends a pass that has no other entry waiting.
+  assign take_fresh = filled || (ends_pass && (!held_valid_q || held_q.last));
+
+  always_comb begin
+    pushed      = held_q;
+    pushed.last = held_q.last || (ends_pass && !filled);
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (take_fresh) held_q <= fresh;
+    if (rst_i) held_valid_q <= 1'b0;
+    else if (take_fresh) held_valid_q <= 1'b1;
+    else if (push) held_valid_q <= 1'b0;
+  end
+
+  word_t head;
+  logic  word_fifo_ready, load_fifo_ready;
+
+  fifo #(.Width($bits(word_t)), .Depth(WordDepth)) u_words (
+    .clk_i, .rst_i,
+    .valid_i(push), .ready_o(word_fifo_ready), .data_i(pushed),
+    .valid_o(word_valid_o), .ready_i(word_ready_i), .data_o(head), .count_o(word_count)
+  );
+
+  fifo #(.Width($bits(load_t)), .Depth(LoadDepth)) u_loads (
+    .clk_i, .rst_i,
+    .valid_i(needs_load), .ready_o(load_fifo_ready), .data_i(meta2_q.load),
+    .valid_o(load_valid_o), .ready_i(load_ready_i), .data_o(load_o), .count_o(load_count)
+  );
+
+  assign word_active_o = head.active;
+  assign word_stored_o = head.stored;
+  assign word_slot_o   = head.slot;
+  assign word_index_o  = head.word;
+  assign word_shift_o  = head.shift;
+  assign word_load_o   = head.load;
+  assign word_last_o   = head.last;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_i) begin
+      assert (!(push && !word_fifo_ready)) else $error("bitmap_scanner: word lost");
+      assert (!(needs_load && !load_fifo_ready)) else $error("bitmap_scanner: load lost");
+      assert (!(meta2_q.valid && (active & ~stored) != '0)) else $error("bitmap_scanner: active group without slot");
+    end
+  end
+
+endmodule

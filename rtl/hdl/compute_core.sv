@@ -1,0 +1,244 @@
+/// The computing half of the accelerator: sequencer, scheduler, window loader, PE array, drain and feature maps.
+///
+/// It sees program memories as read ports, images as pixel writes into its feature maps, and gives logits.
+module compute_core
+  import tritforge_pkg::*;
+  import tritforge_descriptor_pkg::*;
+#(
+  parameter int unsigned Pes            = 16,
+  parameter int unsigned GroupChannels  = 16,
+  parameter int unsigned ActivationBits = 8,
+  parameter int unsigned PassOutputs    = 64,
+  parameter int unsigned FeatureWords   = 1024,
+  parameter int unsigned PoolChannels   = 512,
+  localparam int unsigned Rows       = tile_rows(Pes),
+  localparam int unsigned Columns    = tile_columns(Pes),
+  localparam int unsigned WordBits   = GroupChannels * ActivationBits,
+  localparam int unsigned RowIdxBits = Rows > 1 ? $clog2(Rows) : 1,
+  localparam int unsigned ColIdxBits = $clog2(Columns)
+) (
+  input  logic clk_i,
+  input  logic rst_i,
+
+  input  logic    reload_i,
+  output logic    program_ready_o,
+  input  logic    start_allowed_i,
+  output logic    busy_o,
+  output header_t header_o,
+
+  /// Program memories, two cycles from address to data.
+  output logic [AddrBits-1:0]         desc_addr_o,
+  input  logic [31:0]                 desc_rdata_i,
+  output logic [AddrBits-1:0]         bitmap_addr_o,
+  input  logic [31:0]                 bitmap_rdata_i,
+  output logic [AddrBits-1:0]         affine_addr_o,
+  input  logic [1:0][63:0]            affine_rdata_i,
+  output logic [AddrBits-1:0]         slot_addr_o,
+  input  logic [18*GroupChannels-1:0] slot_rdata_i,
+
+  /// Image buffers and the pixels that fill them.
+  input  logic [1:0]            image_full_i,
+  output logic [1:0]            image_free_o,
+  output logic                  image_select_o,
+  input  logic                  pixel_valid_i,
+  output logic                  pixel_ready_o,
+  input  logic [RowIdxBits-1:0] pixel_row_i,
+  input  logic [ColIdxBits-1:0] pixel_column_i,
+  input  logic [AddrBits-1:0]   pixel_addr_i,
+  input  logic [WordBits-1:0]   pixel_data_i,
+
+  /// A result: its header, then pairs of logits.
+  input  logic                      result_space_i,
+  output logic                      result_start_o,
+  output logic [31:0]               result_sequence_o,
+  output logic [11:0]               result_count_o,
+  output logic                      logits_valid_o,
+  output logic [1:0][LogitBits-1:0] logits_o,
+
+  /// What happens in this cycle, for the counters.
+  output logic        image_start_o,
+  output logic        image_done_o,
+  output logic        layer_start_o,
+  output logic        layer_done_o,
+  output logic [7:0]  layer_index_o,
+  output logic        issued_o,
+  output logic        stall_windows_o,
+  output logic        stall_accumulators_o,
+  output logic        tile_end_o,
+  output logic [23:0] tile_groups_o
+);
+
+  layer_t layer;
+  logic   layer_start, layer_done;
+
+  sequencer u_sequencer (
+    .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o,
+    .desc_addr_o, .desc_rdata_i, .header_o,
+    .image_full_i, .image_free_o, .image_select_o,
+    .layer_o(layer), .layer_index_o, .layer_start_o(layer_start), .layer_done_i(layer_done),
+    .result_space_i, .result_start_o, .result_sequence_o, .image_start_o, .image_done_o
+  );
+
+  assign layer_start_o  = layer_start;
+  assign layer_done_o   = layer_done;
+  assign result_count_o = layer.outputs;
+
+  logic [AddrBits-1:0] image_base, input_base, residual_base;
+  assign image_base    = image_select_o ? header_o.input_base_1 : header_o.input_base_0;
+  assign input_base    = layer.input_is_image ? image_base : layer.input_base;
+  assign residual_base = layer.residual_is_image ? image_base : layer.residual_base;
+
+  // ---- Work: words of the bitmaps, windows to load, passes. ----
+  localparam int unsigned PassWords   = PassOutputs / GroupChannels;
+  localparam int unsigned WordIdxBits = $clog2(PassWords) > 0 ? $clog2(PassWords) : 1;
+
+  logic  scan_pass_valid, scan_pass_ready, load_valid, load_ready;
+  pass_t scan_pass;
+  load_t load;
+  logic  word_valid, word_ready, word_load, word_last;
+  logic [GroupChannels-1:0] word_active, word_stored;
+  logic [AddrBits-1:0]      word_slot;
+  logic [WordIdxBits-1:0]   word_index;
+  logic [4:0]               word_shift;
+
+  bitmap_scanner #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_scanner (
+    .clk_i, .rst_i, .start_i(layer_start), .layer_i(layer), .bitmap_addr_o, .bitmap_rdata_i,
+    .pass_valid_o(scan_pass_valid), .pass_ready_i(scan_pass_ready), .pass_o(scan_pass),
+    .load_valid_o(load_valid), .load_ready_i(load_ready), .load_o(load),
+    .word_valid_o(word_valid), .word_ready_i(word_ready), .word_active_o(word_active), .word_stored_o(word_stored),
+    .word_slot_o(word_slot), .word_index_o(word_index), .word_shift_o(word_shift), .word_load_o(word_load),
+    .word_last_o(word_last)
+  );
+
+  logic   group_valid, group_ready;
+  group_t group;
+
+  group_scheduler #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_scheduler (
+    .clk_i, .rst_i, .word_valid_i(word_valid), .word_ready_o(word_ready), .word_active_i(word_active),
+    .word_stored_i(word_stored), .word_slot_i(word_slot), .word_index_i(word_index), .word_shift_i(word_shift),
+    .word_load_i(word_load), .word_last_i(word_last),
+    .group_valid_o(group_valid), .group_ready_i(group_ready), .group_o(group)
+  );
+
+  // Drain and residual each follow the passes at their own pace.
+  localparam int unsigned PassDepth = 16;
+  logic  drain_pass_in_ready, drain_pass_valid, drain_pass_ready;
+  logic  residual_pass_in_ready, residual_pass_valid, residual_pass_ready;
+  pass_t drain_pass, residual_pass;
+  logic [$clog2(PassDepth):0] drain_pass_count, residual_pass_count;
+
+  assign scan_pass_ready = drain_pass_in_ready && residual_pass_in_ready;
+
+  fifo #(.Width($bits(pass_t)), .Depth(PassDepth)) u_drain_passes (
+    .clk_i, .rst_i, .valid_i(scan_pass_valid && scan_pass_ready), .ready_o(drain_pass_in_ready), .data_i(scan_pass),
+    .valid_o(drain_pass_valid), .ready_i(drain_pass_ready), .data_o(drain_pass), .count_o(drain_pass_count)
+  );
+
+  fifo #(.Width($bits(pass_t)), .Depth(PassDepth)) u_residual_passes (
+    .clk_i, .rst_i, .valid_i(scan_pass_valid && scan_pass_ready && layer.residual), .ready_o(residual_pass_in_ready),
+    .data_i(scan_pass),
+    .valid_o(residual_pass_valid), .ready_i(residual_pass_ready), .data_o(residual_pass), .count_o(residual_pass_count)
+  );
+
+  logic unused_counts;
+  assign unused_counts = ^{drain_pass_count, residual_pass_count};
+
+  assign tile_end_o    = scan_pass_valid && scan_pass_ready && scan_pass.last_of_tile;
+  assign tile_groups_o = layer.skippable_groups;
+
+  // ---- Windows. ----
+  logic                                       window_en, windows_full, windows_take, windows_move;
+  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] window_addr;
+  logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data, lane;
+  logic [Pes-1:0][Taps-1:0]                   take;
+
+  window_loader #(.Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_loader (
+    .clk_i, .rst_i, .layer_i(layer), .base_i(input_base),
+    .load_valid_i(load_valid), .load_ready_o(load_ready), .load_i(load),
+    .read_en_o(window_en), .read_addr_o(window_addr), .read_data_i(window_data),
+    .lane_o(lane), .take_o(take), .windows_full_o(windows_full), .windows_take_i(windows_take)
+  );
+
+  // ---- Groups into the array. ----
+  logic       apply_valid, apply_buffer, apply_last, pass_done, acc_release;
+  logic [6:0] apply_channel;
+  logic [4:0] apply_shift;
+
+  group_issue u_issue (
+    .clk_i, .rst_i, .group_valid_i(group_valid), .group_ready_o(group_ready), .group_i(group),
+    .windows_full_i(windows_full), .windows_take_o(windows_take), .windows_move_o(windows_move),
+    .slot_o(slot_addr_o), .buffer_release_i(acc_release),
+    .apply_valid_o(apply_valid), .apply_buffer_o(apply_buffer), .apply_channel_o(apply_channel),
+    .apply_shift_o(apply_shift), .apply_last_o(apply_last),
+    .issued_o, .stall_windows_o, .stall_accumulators_o
+  );
+
+  localparam int unsigned PairBits = $clog2(PassOutputs) - 1;
+  logic                                    acc_buffer;
+  logic [PairBits-1:0]                     acc_pair;
+  logic signed [Pes-1:0][1:0][AccBits-1:0] acc;
+
+  pe_array #(
+    .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs)
+  ) u_array (
+    .clk_i, .rst_i, .quad_shift_i(layer.quad_shift), .lane_i(lane), .take_i(take), .move_i(windows_move),
+    .weights_i(slot_rdata_i), .apply_valid_i(apply_valid), .apply_buffer_i(apply_buffer),
+    .apply_channel_i(apply_channel), .apply_shift_i(apply_shift), .apply_last_i(apply_last),
+    .pass_done_o(pass_done), .read_buffer_i(acc_buffer), .read_pair_i(acc_pair), .acc_o(acc), .release_i(acc_release)
+  );
+
+  // ---- Results. ----
+  logic                                       residual_valid, residual_claim, residual_release;
+  logic [Pes-1:0][WordBits-1:0]               residual;
+  logic                                       residual_read_valid, residual_read_ready;
+  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] residual_addr;
+  logic [Rows-1:0][Columns-1:0][WordBits-1:0] residual_data;
+
+  residual_fetch #(
+    .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs)
+  ) u_residual (
+    .clk_i, .rst_i, .layer_i(layer), .base_i(residual_base),
+    .pass_valid_i(residual_pass_valid), .pass_ready_o(residual_pass_ready), .pass_i(residual_pass),
+    .read_valid_o(residual_read_valid), .read_ready_i(residual_read_ready), .read_addr_o(residual_addr),
+    .read_data_i(residual_data),
+    .block_valid_o(residual_valid), .block_claim_i(residual_claim), .block_o(residual),
+    .block_release_i(residual_release)
+  );
+
+  logic                                       tile_valid;
+  logic [Rows-1:0][Columns-1:0]               tile_mask;
+  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] tile_addr;
+  logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data;
+
+  drain #(
+    .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs),
+    .PoolChannels(PoolChannels)
+  ) u_drain (
+    .clk_i, .rst_i, .layer_i(layer),
+    .pass_valid_i(drain_pass_valid), .pass_ready_o(drain_pass_ready), .pass_i(drain_pass), .pass_done_i(pass_done),
+    .acc_buffer_o(acc_buffer), .acc_pair_o(acc_pair), .acc_i(acc), .acc_release_o(acc_release),
+    .affine_addr_o, .affine_i(affine_rdata_i),
+    .residual_valid_i(residual_valid), .residual_claim_o(residual_claim), .residual_i(residual),
+    .residual_release_o(residual_release),
+    .tile_valid_o(tile_valid), .tile_mask_o(tile_mask), .tile_addr_o(tile_addr), .tile_data_o(tile_data),
+    .logits_valid_o, .logits_o, .layer_done_o(layer_done)
+  );
+
+  feature_map #(.Pes(Pes), .WordBits(WordBits), .FeatureWords(FeatureWords)) u_maps (
+    .clk_i,
+    .window_en_i(window_en), .window_addr_i(window_addr), .window_data_o(window_data),
+    .tile_valid_i(tile_valid), .tile_mask_i(tile_mask), .tile_addr_i(tile_addr), .tile_data_i(tile_data),
+    .residual_valid_i(residual_read_valid), .residual_ready_o(residual_read_ready), .residual_addr_i(residual_addr),
+    .residual_data_o(residual_data),
+    .pixel_valid_i, .pixel_ready_o, .pixel_row_i, .pixel_column_i, .pixel_addr_i, .pixel_data_i
+  );
+
+  initial begin
+    assert (Pes == Rows * Columns) else $fatal(1, "compute_core: Pes is %0d; allowed are 4, 8, 16 and 32", Pes);
+    assert (ActivationBits == 8 || ActivationBits == 16)
+      else $fatal(1, "compute_core: ActivationBits is %0d; allowed are 8 and 16", ActivationBits);
+    assert (PassOutputs >= 32 && PassOutputs <= 128 && PassOutputs == 2 ** $clog2(PassOutputs))
+      else $fatal(1, "compute_core: PassOutputs is %0d; allowed are 32, 64 and 128", PassOutputs);
+  end
+
+endmodule

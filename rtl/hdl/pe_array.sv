@@ -1,0 +1,110 @@
+/// The array: windows, processing elements and accumulators of all pixels of a tile, under one stream of groups.
+///
+/// Weights are broadcast: every PE applies the same group to its own pixel, so that a skipped group costs none of them
+/// a cycle and no PE waits for another.
+module pe_array
+  import tritforge_pkg::*;
+#(
+  parameter int unsigned Pes            = 16,
+  parameter int unsigned GroupChannels  = 16,
+  parameter int unsigned ActivationBits = 8,
+  parameter int unsigned PassOutputs    = 64,
+  localparam int unsigned Rows     = tile_rows(Pes),
+  localparam int unsigned Columns  = tile_columns(Pes),
+  localparam int unsigned WordBits = GroupChannels * ActivationBits,
+  localparam int unsigned PairBits = $clog2(PassOutputs) - 1
+) (
+  input  logic clk_i,
+  input  logic rst_i,
+  input  logic quad_shift_i,
+
+  input  logic [Rows-1:0][Columns-1:0][WordBits-1:0] lane_i,
+  input  logic [Pes-1:0][Taps-1:0]                   take_i,
+  input  logic                                       move_i,
+
+  /// Weights of a group and, beside them, what it is applied to.
+  input  logic [18*GroupChannels-1:0] weights_i,
+  input  logic                        apply_valid_i,
+  input  logic                        apply_buffer_i,
+  input  logic [6:0]                  apply_channel_i,
+  input  logic [4:0]                  apply_shift_i,
+  input  logic                        apply_last_i,
+  /// The sums of a pass are complete.
+  output logic                        pass_done_o,
+
+  input  logic                                    read_buffer_i,
+  input  logic [PairBits-1:0]                     read_pair_i,
+  output logic signed [Pes-1:0][1:0][AccBits-1:0] acc_o,
+  input  logic                                    release_i
+);
+
+  typedef struct packed {
+    logic              buffer;
+    logic [PairBits:0] channel;
+    logic [4:0]        shift;
+  } tag_t;
+
+  // Tags beside the PE's stages; stage 0 stands beside the weights.
+  logic [PeLatency:0] valid, last;
+  tag_t [PeLatency:0] tag;
+
+  assign valid[0] = apply_valid_i;
+  assign last[0]  = apply_last_i;
+  assign tag[0]   = '{buffer: apply_buffer_i, channel: apply_channel_i[PairBits:0], shift: apply_shift_i};
+
+  always_ff @(posedge clk_i) begin
+    valid[PeLatency:1] <= valid[PeLatency-1:0];
+    last[PeLatency:1]  <= last[PeLatency-1:0];
+    tag[PeLatency:1]   <= tag[PeLatency-1:0];
+    if (rst_i) begin
+      valid[PeLatency:1] <= '0;
+      last[PeLatency:1]  <= '0;
+    end
+  end
+
+  // Which channels of a buffer have received a group in this pass; the others are zero.
+  logic [1:0][PassOutputs-1:0] touched_q;
+  tag_t                        add;
+  logic                        add_valid;
+
+  assign add       = tag[PeLatency];
+  assign add_valid = valid[PeLatency];
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      touched_q   <= '0;
+      pass_done_o <= 1'b0;
+    end else begin
+      if (release_i) touched_q[read_buffer_i] <= '0;
+      if (add_valid) touched_q[add.buffer][add.channel] <= 1'b1;
+      pass_done_o <= last[PeLatency];
+      assert (!(release_i && add_valid && add.buffer == read_buffer_i))
+        else $error("pe_array: a buffer is filled while it drains");
+    end
+  end
+
+  for (genvar p = 0; p < Pes; p++) begin : gen_pe
+    logic [Taps-1:0][WordBits-1:0] window;
+    logic signed [AccBits-1:0]     partial, even, odd;
+
+    window_buffer #(.Pes(Pes), .WordBits(WordBits), .Index(p)) u_window (
+      .clk_i, .lane_i, .take_i(take_i[p]), .move_i, .window_o(window)
+    );
+
+    pe #(.GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_pe (
+      .clk_i, .en_i(valid[PeLatency-1:0]), .window_i(window), .weights_i, .quad_shift_i,
+      .shift_i(tag[PeLatency-1].shift), .partial_o(partial)
+    );
+
+    accumulator #(.PassOutputs(PassOutputs)) u_accumulator (
+      .clk_i,
+      .add_valid_i(add_valid), .add_buffer_i(add.buffer), .add_channel_i(add.channel),
+      .add_first_i(!touched_q[add.buffer][add.channel]), .partial_i(partial),
+      .read_buffer_i, .read_pair_i, .even_o(even), .odd_o(odd)
+    );
+
+    assign acc_o[p][0] = touched_q[read_buffer_i][{read_pair_i, 1'b0}] ? even : '0;
+    assign acc_o[p][1] = touched_q[read_buffer_i][{read_pair_i, 1'b1}] ? odd : '0;
+  end
+
+endmodule

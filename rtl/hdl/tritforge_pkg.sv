@@ -1,0 +1,55 @@
+/// Shapes and records that the accelerator's modules share.
+package tritforge_pkg;
+
+  /// Tap positions of a PE: a 3x3 window.
+  localparam int unsigned Taps = 9;
+  /// Bits of an accumulator.
+  localparam int unsigned AccBits = 32;
+  /// Bits of a logit.
+  localparam int unsigned LogitBits = 48;
+  /// Bits of a weight-memory word: nine pairs of trits.
+  localparam int unsigned WeightWordBits = 36;
+  /// Bits of addresses in descriptors.
+  localparam int unsigned AddrBits = 16;
+
+  /// Rows of output pixels that `pes` processing elements compute side by side.
+  function automatic int unsigned tile_rows(input int unsigned pes);
+    return pes == 32 ? 4 : pes == 16 ? 2 : 1;
+  endfunction
+
+  /// Columns of output pixels that `pes` processing elements compute side by side.
+  function automatic int unsigned tile_columns(input int unsigned pes);
+    return pes == 4 ? 4 : 8;
+  endfunction
+
+  /// Cycles from a group's weights to its partial sum.
+  localparam int unsigned PeLatency = 9;
+
+  /// A pass over a tile: what accumulators, residual and drain agree on.
+  typedef struct packed {
+    logic        last;  // last pass of the layer
+    logic        first_tile;
+    logic        last_of_tile;
+    logic [7:0]  index;
+    logic [11:0] tile_y;
+    logic [11:0] tile_x;
+  } pass_t;
+
+  /// Windows to load: one group along the input channels for one tile.
+  typedef struct packed {
+    logic [7:0]  group;
+    logic [11:0] tile_y;
+    logic [11:0] tile_x;
+  } load_t;
+
+  /// A group that the array applies: its slot, its output channel in the pass, its plane's shift.
+  typedef struct packed {
+    logic        empty;  // no group: ends a pass in which nothing is active
+    logic        load;   // move to the next windows first
+    logic        last;   // last group of the pass
+    logic [4:0]  shift;
+    logic [6:0]  channel;
+    logic [15:0] slot;
+  } group_t;
+
+endpackage
