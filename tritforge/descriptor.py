@@ -111,9 +111,7 @@ def pack(fields: tuple[Field, ...], values: dict[str, int], label: str) -> NDArr
     for field in fields:
         value = int(values.get(field.name, 0))
         if not 0 <= value < 1 << field.width:
-            raise ProgramError(
-                f"{label}: {field.name} is {value}; the descriptor holds 0 to {(1 << field.width) - 1}"
-            )
+            raise ProgramError(f"{label}: {field.name} is {value}; the descriptor holds 0 to {(1 << field.width) - 1}")
         frame[field.word] |= value << field.low
     return np.array(frame, dtype=np.uint64)
 

@@ -73,7 +73,7 @@ def lower(
     for layer in network.layers:
         fields = _affine_fields(network, layer, parameters, images)
         if isinstance(layer, AveragePool):
-            fields |= {"kind": KIND_POOL}
+            fields |= _pool_fields(network, layer, parameters, images)
         else:
             fields |= _convolution_fields(network, layer, parameters, bases)
             fields |= _emit_groups(layer, network, parameters, active, every_group, images)
@@ -205,6 +205,16 @@ def _output_fields(
     }
 
 
+def _pool_fields(
+    network: Network, layer: AveragePool, parameters: AcceleratorParameters, images: _Images
+) -> dict[str, int]:
+    """A pool drains the sums its input left behind: one tile whose passes have no active group."""
+    words = map_layout(parameters, network.shapes[layer.name]).blocks
+    base = len(images.bitmaps)
+    images.bitmaps += [0] * words
+    return {"kind": KIND_POOL, "groups": 1, "planes": 1, "bitmap_base": base, "slot_base": len(images.slots)}
+
+
 def _convolution_fields(
     network: Network, layer: Convolution, parameters: AcceleratorParameters, bases: dict[str, int]
 ) -> dict[str, int]:
@@ -229,7 +239,7 @@ def _convolution_fields(
         half = parameters.group_channels // 2
         if zeros % half:
             raise CapacityError(
-                f"layer {layer.name}: {zeros} zero channels on each side of the residual; multiples of {half} are allowed"
+                f"layer {layer.name}: {zeros} zero channels on each side of its residual; multiples of {half} fit"
             )
         residual = map_layout(parameters, shape)
         fields |= {
@@ -295,7 +305,10 @@ def _emit_groups(
             for plane in range(planes):
                 for low in range(first, last, per_word):
                     high = min(low + per_word, last)
-                    bits = [int((bitmap[plane, low:high, group] * weight[: high - low]).sum()) for bitmap in (stored, issued)]
+                    bits = [
+                        int((bitmap[plane, low:high, group] * weight[: high - low]).sum())
+                        for bitmap in (stored, issued)
+                    ]
                     images.bitmaps.append(bits[0] << per_word | bits[1])
                     images.slots.extend(words[plane, n, group] for n in range(low, high) if stored[plane, n, group])
     return fields

@@ -1,8 +1,8 @@
 """Where feature maps lie in the banked feature-map memory.
 
-A word holds ``C_g`` channels of one pixel. Pixel ``(y, x)`` lives in bank ``((y + 1) mod rows, (x + 1) mod columns)`` of
-the ``rows x columns`` banks (the tile shape), at ``base + ((y + 1) // rows) * row_stride + ((x + 1) // columns) * blocks
-+ block``. The offset of one makes the windows of a tile start on a chunk: a chunk is what all banks give in one cycle.
+A word holds ``C_g`` channels of one pixel. The banks form the tile shape, ``rows x columns``. Pixel ``(y, x)`` lives
+in bank ``((y + 1) mod rows, (x + 1) mod columns)``, at ``base + ((y + 1) // rows) * row_stride + ((x + 1) // columns) *
+blocks + block``. The offset of one makes the windows of a tile start on a chunk: what all banks give in one cycle.
 """
 
 from __future__ import annotations

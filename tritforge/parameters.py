@@ -49,7 +49,9 @@ class AcceleratorParameters:
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
-                raise ProgramError(f"parameter {name} is {getattr(self, name)}; allowed are {', '.join(map(str, values))}")
+                raise ProgramError(
+                    f"parameter {name} is {getattr(self, name)}; allowed are {', '.join(map(str, values))}"
+                )
         limits = {
             "slots": 8192,
             "bitmap_words": 8192,
