@@ -8,8 +8,15 @@ import pytest
 from network_samples import any_network, tiny_network
 
 from tritforge.errors import NetworkError
-from tritforge.network import AveragePool, Convolution, Network, compression_rate, group_sparsity, output_size
-from tritforge.network import residual_stride
+from tritforge.network import (
+    AveragePool,
+    Convolution,
+    Network,
+    compression_rate,
+    group_sparsity,
+    output_size,
+    residual_stride,
+)
 from tritforge.pe_groups import group_weights
 
 
