@@ -106,7 +106,8 @@ EVENTS_LATE_LAST = Field(low=1, width=1)
 EVENTS_CLOSED_WRITE = Field(low=2, width=1)
 EVENTS_BATCH_DONE = Field(low=3, width=1)
 EVENTS_COMMIT_DONE = Field(low=4, width=1)
-INTERRUPT_ENABLE_MASK = Field(low=0, width=5)
+EVENTS_REFUSED = Field(low=5, width=1)
+INTERRUPT_ENABLE_MASK = Field(low=0, width=6)
 
 ID_VALUE = 0x54524954
 MAP_VERSION_VALUE = 0x1

@@ -478,10 +478,14 @@ module tritforge_registers (
                 logic next;
                 logic load_next;
             } commit_done;
+            struct {
+                logic next;
+                logic load_next;
+            } refused;
         } EVENTS;
         struct {
             struct {
-                logic [4:0] next;
+                logic [5:0] next;
                 logic load_next;
             } mask;
         } INTERRUPT_ENABLE;
@@ -545,10 +549,13 @@ module tritforge_registers (
             struct {
                 logic value;
             } commit_done;
+            struct {
+                logic value;
+            } refused;
         } EVENTS;
         struct {
             struct {
-                logic [4:0] value;
+                logic [5:0] value;
             } mask;
         } INTERRUPT_ENABLE;
     } field_storage_t;
@@ -929,14 +936,40 @@ module tritforge_registers (
         end
     end
     assign hwif_out.EVENTS.commit_done.value = field_storage.EVENTS.commit_done.value;
+    // Field: tritforge_registers.EVENTS.refused
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.EVENTS.refused.value;
+        load_next_c = '0;
+        if(hwif_in.EVENTS.refused.hwset) begin // HW Set
+            next_c = '1;
+            load_next_c = '1;
+        end else if(decoded_reg_strb.EVENTS && decoded_req_is_wr) begin // SW write 1 clear
+            next_c = field_storage.EVENTS.refused.value & ~(decoded_wr_data[5:5] & decoded_wr_biten[5:5]);
+            load_next_c = '1;
+        end
+        field_combo.EVENTS.refused.next = next_c;
+        field_combo.EVENTS.refused.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.EVENTS.refused.value <= 1'h0;
+        end else begin
+            if(field_combo.EVENTS.refused.load_next) begin
+                field_storage.EVENTS.refused.value <= field_combo.EVENTS.refused.next;
+            end
+        end
+    end
+    assign hwif_out.EVENTS.refused.value = field_storage.EVENTS.refused.value;
     // Field: tritforge_registers.INTERRUPT_ENABLE.mask
     always_comb begin
-        automatic logic [4:0] next_c;
+        automatic logic [5:0] next_c;
         automatic logic load_next_c;
         next_c = field_storage.INTERRUPT_ENABLE.mask.value;
         load_next_c = '0;
         if(decoded_reg_strb.INTERRUPT_ENABLE && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.INTERRUPT_ENABLE.mask.value & ~decoded_wr_biten[4:0]) | (decoded_wr_data[4:0] & decoded_wr_biten[4:0]);
+            next_c = (field_storage.INTERRUPT_ENABLE.mask.value & ~decoded_wr_biten[5:0]) | (decoded_wr_data[5:0] & decoded_wr_biten[5:0]);
             load_next_c = '1;
         end
         field_combo.INTERRUPT_ENABLE.mask.next = next_c;
@@ -944,7 +977,7 @@ module tritforge_registers (
     end
     always_ff @(posedge clk) begin
         if(rst) begin
-            field_storage.INTERRUPT_ENABLE.mask.value <= 5'h0;
+            field_storage.INTERRUPT_ENABLE.mask.value <= 6'h0;
         end else begin
             if(field_combo.INTERRUPT_ENABLE.mask.load_next) begin
                 field_storage.INTERRUPT_ENABLE.mask.value <= field_combo.INTERRUPT_ENABLE.mask.next;
@@ -1097,9 +1130,10 @@ module tritforge_registers (
             readback_data_var[2] = field_storage.EVENTS.closed_write.value;
             readback_data_var[3] = field_storage.EVENTS.batch_done.value;
             readback_data_var[4] = field_storage.EVENTS.commit_done.value;
+            readback_data_var[5] = field_storage.EVENTS.refused.value;
         end
         if(rd_mux_addr == 20'h38) begin
-            readback_data_var[4:0] = field_storage.INTERRUPT_ENABLE.mask.value;
+            readback_data_var[5:0] = field_storage.INTERRUPT_ENABLE.mask.value;
         end
         if(rd_mux_addr == 20'h40) begin
             readback_data_var[31:0] = hwif_in.CYCLES.count.next;

@@ -122,11 +122,16 @@ package tritforge_registers_pkg;
     } tritforge_registers__EVENTS__commit_done__in_t;
 
     typedef struct {
+        logic hwset;
+    } tritforge_registers__EVENTS__refused__in_t;
+
+    typedef struct {
         tritforge_registers__EVENTS__early_last__in_t early_last;
         tritforge_registers__EVENTS__late_last__in_t late_last;
         tritforge_registers__EVENTS__closed_write__in_t closed_write;
         tritforge_registers__EVENTS__batch_done__in_t batch_done;
         tritforge_registers__EVENTS__commit_done__in_t commit_done;
+        tritforge_registers__EVENTS__refused__in_t refused;
     } tritforge_registers__EVENTS__in_t;
 
     typedef struct {
@@ -357,15 +362,20 @@ package tritforge_registers_pkg;
     } tritforge_registers__EVENTS__commit_done__out_t;
 
     typedef struct {
+        logic value;
+    } tritforge_registers__EVENTS__refused__out_t;
+
+    typedef struct {
         tritforge_registers__EVENTS__early_last__out_t early_last;
         tritforge_registers__EVENTS__late_last__out_t late_last;
         tritforge_registers__EVENTS__closed_write__out_t closed_write;
         tritforge_registers__EVENTS__batch_done__out_t batch_done;
         tritforge_registers__EVENTS__commit_done__out_t commit_done;
+        tritforge_registers__EVENTS__refused__out_t refused;
     } tritforge_registers__EVENTS__out_t;
 
     typedef struct {
-        logic [4:0] value;
+        logic [5:0] value;
     } tritforge_registers__INTERRUPT_ENABLE__mask__out_t;
 
     typedef struct {

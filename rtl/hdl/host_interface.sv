@@ -1,0 +1,295 @@
+/// What the host sees: the register block with its memory windows, the program's state, commits and counters.
+///
+/// The AXI4-Lite ports keep the standard's names. A soft reset reaches everything but the registers themselves.
+module host_interface
+  import tritforge_registers_pkg::*;
+#(
+  parameter int unsigned Pes            = 16,
+  parameter int unsigned GroupChannels  = 16,
+  parameter int unsigned ActivationBits = 8,
+  parameter int unsigned PassOutputs    = 64,
+  parameter int unsigned Slots          = 2048,
+  parameter int unsigned BitmapWords    = 1024,
+  parameter int unsigned AffineChannels = 2048,
+  parameter int unsigned Descriptors    = 128,
+  parameter int unsigned FeatureWords   = 1024,
+  parameter int unsigned Staging        = 1024
+) (
+  input  logic clk_i,
+  input  logic rst_i,
+
+  input  logic        s_axil_awvalid,
+  output logic        s_axil_awready,
+  input  logic [19:0] s_axil_awaddr,
+  input  logic [2:0]  s_axil_awprot,
+  input  logic        s_axil_wvalid,
+  output logic        s_axil_wready,
+  input  logic [31:0] s_axil_wdata,
+  input  logic [3:0]  s_axil_wstrb,
+  output logic        s_axil_bvalid,
+  input  logic        s_axil_bready,
+  output logic [1:0]  s_axil_bresp,
+  input  logic        s_axil_arvalid,
+  output logic        s_axil_arready,
+  input  logic [19:0] s_axil_araddr,
+  input  logic [2:0]  s_axil_arprot,
+  output logic        s_axil_rvalid,
+  input  logic        s_axil_rready,
+  output logic [31:0] s_axil_rdata,
+  output logic [1:0]  s_axil_rresp,
+  output logic        interrupt_o,
+
+  /// Program port: see program_memories.
+  output logic        prog_we_o,
+  output logic [1:0]  prog_space_o,
+  output logic [17:0] prog_addr_o,
+  output logic [35:0] prog_wdata_o,
+  input  logic [35:0] prog_rdata_i,
+  input  logic        prog_in_range_i,
+
+  /// Counters of the layers; data one cycle after the address.
+  output logic [7:0]  layer_counter_addr_o,
+  input  logic [31:0] layer_counter_rdata_i,
+
+  /// Core: see program_state.
+  output logic        start_allowed_o,
+  input  logic        array_busy_i,
+  output logic        reload_o,
+  input  logic        program_ready_i,
+  output logic [31:0] version_o,
+  output logic        soft_reset_o,
+
+  /// Streams: images may come in; images that have not started are dropped.
+  output logic        stream_enable_o,
+  output logic        stream_flush_o,
+  output logic [15:0] batch_images_o,
+  input  logic        early_last_i,
+  input  logic        late_last_i,
+  input  logic        batch_done_i,
+
+  /// See counters.
+  input  logic        issue_i,
+  input  logic        skipped_valid_i,
+  input  logic [23:0] skipped_i,
+  input  logic        stall_windows_i,
+  input  logic        stall_accumulators_i,
+  input  logic        stall_schedule_i,
+  input  logic        image_start_i,
+  input  logic        image_done_i
+);
+
+  localparam int unsigned StagingAddrBits = $clog2(Staging);
+
+  tritforge_registers__in_t  to_host;
+  tritforge_registers__out_t from_host;
+
+  tritforge_registers u_registers (
+    .clk(clk_i),
+    .rst(rst_i),
+    .s_axil_awready,
+    .s_axil_awvalid,
+    .s_axil_awaddr,
+    .s_axil_awprot,
+    .s_axil_wready,
+    .s_axil_wvalid,
+    .s_axil_wdata,
+    .s_axil_wstrb,
+    .s_axil_bready,
+    .s_axil_bvalid,
+    .s_axil_bresp,
+    .s_axil_arready,
+    .s_axil_arvalid,
+    .s_axil_araddr,
+    .s_axil_arprot,
+    .s_axil_rready,
+    .s_axil_rvalid,
+    .s_axil_rdata,
+    .s_axil_rresp,
+    .hwif_in(to_host),
+    .hwif_out(from_host)
+  );
+
+  // State.
+  logic [1:0]  state;
+  logic        commit_pending, memories_open, copy_start, copy_done, commit_done, refused, rejected, core_reset;
+  logic [31:0] commit_pause;
+
+  assign core_reset = rst_i || soft_reset_o;
+
+  program_state #(.Staging(Staging)) u_state (
+    .clk_i,
+    .rst_i,
+    .enable_i(from_host.CONTROL.enable.value),
+    .load_i(from_host.CONTROL.load.value),
+    .activate_i(from_host.COMMAND.activate.value),
+    .commit_i(from_host.COMMAND.commit.value),
+    .soft_reset_i(from_host.COMMAND.soft_reset.value),
+    .entries_i(from_host.STAGED.entries.value),
+    .next_version_i(from_host.NEXT_VERSION.value.value),
+    .array_busy_i,
+    .start_allowed_o,
+    .reload_o,
+    .program_ready_i,
+    .copy_start_o(copy_start),
+    .copy_done_i(copy_done),
+    .descriptor_written_i(prog_we_o && prog_space_o == 2'd0),
+    .state_o(state),
+    .commit_pending_o(commit_pending),
+    .commit_pause_o(commit_pause),
+    .version_o,
+    .open_o(memories_open),
+    .commit_done_o(commit_done),
+    .refused_o(refused),
+    .soft_reset_o
+  );
+
+  assign stream_enable_o = state == 2'd2 && from_host.CONTROL.enable.value;
+  assign stream_flush_o  = !state[1];
+  assign batch_images_o  = from_host.BATCH.images.value;
+
+  // Memory windows and staging share the program port.
+  logic [5:0]  req, req_write, read_ack, write_ack;
+  logic [31:0] window_rdata;
+  logic        copying, window_we, copy_we, entry_we;
+  logic [1:0]  window_space, copy_space;
+  logic [17:0] window_addr, copy_addr;
+  logic [35:0] window_wdata, copy_wdata;
+  logic [55:0] entry_wdata, entry_rdata;
+  logic [18:0] req_addr;  // bytes
+  logic [31:0] req_wdata, req_strobes;
+  logic [StagingAddrBits-1:0] entry_addr;
+
+  assign req = {from_host.LAYER_COUNTERS.req, from_host.STAGING.req, from_host.WEIGHTS.req, from_host.AFFINE.req,
+                from_host.BITMAPS.req, from_host.DESCRIPTORS.req};
+  assign req_write = {from_host.LAYER_COUNTERS.req_is_wr, from_host.STAGING.req_is_wr, from_host.WEIGHTS.req_is_wr,
+                      from_host.AFFINE.req_is_wr, from_host.BITMAPS.req_is_wr, from_host.DESCRIPTORS.req_is_wr};
+
+  always_comb begin
+    req_addr    = 19'(from_host.DESCRIPTORS.addr);
+    req_wdata   = from_host.DESCRIPTORS.wr_data;
+    req_strobes = from_host.DESCRIPTORS.wr_biten;
+    unique0 case (1'b1)
+      req[1]: {req_addr, req_wdata, req_strobes} =
+          {19'(from_host.BITMAPS.addr), from_host.BITMAPS.wr_data, from_host.BITMAPS.wr_biten};
+      req[2]: {req_addr, req_wdata, req_strobes} =
+          {19'(from_host.AFFINE.addr), from_host.AFFINE.wr_data, from_host.AFFINE.wr_biten};
+      req[3]: {req_addr, req_wdata, req_strobes} =
+          {19'(from_host.WEIGHTS.addr), from_host.WEIGHTS.wr_data, from_host.WEIGHTS.wr_biten};
+      req[4]: {req_addr, req_wdata, req_strobes} =
+          {19'(from_host.STAGING.addr), from_host.STAGING.wr_data, from_host.STAGING.wr_biten};
+      req[5]: {req_addr, req_wdata, req_strobes} =
+          {19'(from_host.LAYER_COUNTERS.addr), from_host.LAYER_COUNTERS.wr_data, from_host.LAYER_COUNTERS.wr_biten};
+      default: ;
+    endcase
+  end
+
+  memory_windows #(.Staging(Staging)) u_windows (
+    .clk_i,
+    .rst_i,
+    .req_i(req),
+    .req_write_i((req & req_write) != '0),
+    .req_word_i(req_addr[18:2]),
+    .req_wdata_i(req_wdata),
+    .req_whole_i(&req_strobes),
+    .read_ack_o(read_ack),
+    .write_ack_o(write_ack),
+    .rdata_o(window_rdata),
+    .copying_i(copying),
+    .open_i(memories_open),
+    .rejected_o(rejected),
+    .prog_we_o(window_we),
+    .prog_space_o(window_space),
+    .prog_addr_o(window_addr),
+    .prog_wdata_o(window_wdata),
+    .prog_rdata_i,
+    .prog_in_range_i,
+    .entry_we_o(entry_we),
+    .entry_addr_o(entry_addr),
+    .entry_wdata_o(entry_wdata),
+    .entry_rdata_i(entry_rdata),
+    .layer_counter_addr_o,
+    .layer_counter_rdata_i
+  );
+
+  staging_commit #(.Staging(Staging)) u_staging (
+    .clk_i,
+    .rst_i(core_reset),
+    .entry_we_i(entry_we),
+    .entry_addr_i(entry_addr),
+    .entry_wdata_i(entry_wdata),
+    .entry_rdata_o(entry_rdata),
+    .start_i(copy_start),
+    .entries_i(from_host.STAGED.entries.value),
+    .busy_o(copying),
+    .done_o(copy_done),
+    .prog_we_o(copy_we),
+    .prog_space_o(copy_space),
+    .prog_addr_o(copy_addr),
+    .prog_wdata_o(copy_wdata)
+  );
+
+  assign {prog_we_o, prog_space_o, prog_addr_o, prog_wdata_o} =
+      copying ? {copy_we, copy_space, copy_addr, copy_wdata}
+              : {window_we, window_space, window_addr, window_wdata};
+
+  // Registers that the hardware writes.
+  counters u_counters (
+    .clk_i,
+    .rst_i(core_reset),
+    .clear_i(from_host.COMMAND.clear_counters.value),
+    .snapshot_i(from_host.COMMAND.snapshot.value),
+    .busy_i(array_busy_i),
+    .issue_i,
+    .skipped_valid_i,
+    .skipped_i,
+    .stall_windows_i,
+    .stall_accumulators_i,
+    .stall_schedule_i,
+    .image_start_i,
+    .image_done_i,
+    .cycles_o(to_host.CYCLES.count.next),
+    .busy_cycles_o(to_host.BUSY_CYCLES.count.next),
+    .groups_issued_o(to_host.GROUPS_ISSUED.count.next),
+    .groups_skipped_o(to_host.GROUPS_SKIPPED.count.next),
+    .stall_windows_o(to_host.STALL_WINDOWS.count.next),
+    .stall_accumulators_o(to_host.STALL_ACCUMULATORS.count.next),
+    .stall_schedule_o(to_host.STALL_SCHEDULE.count.next),
+    .images_started_o(to_host.IMAGES_STARTED.count.next),
+    .images_done_o(to_host.IMAGES_DONE.count.next),
+    .last_latency_o(to_host.LAST_LATENCY.count.next)
+  );
+
+  assign to_host.ARRAY.pes.next                   = 8'(Pes);
+  assign to_host.ARRAY.group_channels.next        = 8'(GroupChannels);
+  assign to_host.ARRAY.activation_bits.next       = 8'(ActivationBits);
+  assign to_host.ARRAY.pass_outputs.next          = 8'(PassOutputs);
+  assign to_host.MEMORIES.log2_slots.next         = 8'($clog2(Slots));
+  assign to_host.MEMORIES.log2_feature_words.next = 8'($clog2(FeatureWords));
+  assign to_host.MEMORIES.log2_staging.next       = 8'($clog2(Staging));
+  assign to_host.TABLES.log2_bitmaps.next         = 8'($clog2(BitmapWords));
+  assign to_host.TABLES.log2_affine.next          = 8'($clog2(AffineChannels));
+  assign to_host.TABLES.log2_descriptors.next     = 8'($clog2(Descriptors));
+  assign to_host.STATE.state.next                 = state;
+  assign to_host.STATE.busy.next                  = array_busy_i;
+  assign to_host.STATE.commit_pending.next        = commit_pending;
+  assign to_host.VERSION.value.next               = version_o;
+  assign to_host.COMMIT_PAUSE.cycles.next         = commit_pause;
+  assign to_host.EVENTS.early_last.hwset          = early_last_i;
+  assign to_host.EVENTS.late_last.hwset           = late_last_i;
+  assign to_host.EVENTS.closed_write.hwset        = rejected;
+  assign to_host.EVENTS.batch_done.hwset          = batch_done_i;
+  assign to_host.EVENTS.commit_done.hwset         = commit_done;
+  assign to_host.EVENTS.refused.hwset             = refused;
+  assign to_host.DESCRIPTORS    = '{rd_ack: read_ack[0], wr_ack: write_ack[0], rd_data: window_rdata};
+  assign to_host.BITMAPS        = '{rd_ack: read_ack[1], wr_ack: write_ack[1], rd_data: window_rdata};
+  assign to_host.AFFINE         = '{rd_ack: read_ack[2], wr_ack: write_ack[2], rd_data: window_rdata};
+  assign to_host.WEIGHTS        = '{rd_ack: read_ack[3], wr_ack: write_ack[3], rd_data: window_rdata};
+  assign to_host.STAGING        = '{rd_ack: read_ack[4], wr_ack: write_ack[4], rd_data: window_rdata};
+  assign to_host.LAYER_COUNTERS = '{rd_ack: read_ack[5], wr_ack: write_ack[5], rd_data: window_rdata};
+
+  assign interrupt_o = ({from_host.EVENTS.refused.value, from_host.EVENTS.commit_done.value,
+                         from_host.EVENTS.batch_done.value, from_host.EVENTS.closed_write.value,
+                         from_host.EVENTS.late_last.value, from_host.EVENTS.early_last.value}
+                        & from_host.INTERRUPT_ENABLE.mask.value) != '0;
+
+endmodule

@@ -1,0 +1,134 @@
+/// The memory windows of the register map: single accesses become words of the program port, of the staging memory
+/// and of the layer counters.
+///
+/// An access waits while entries are being copied. A 36-bit word is written by its last part; the parts before it are
+/// held here. A write to a closed memory, beyond its end or with byte strobes has no effect and is told by rejected_o.
+module memory_windows #(
+  parameter int unsigned Staging = 1024,
+  localparam int unsigned StagingAddrBits = $clog2(Staging)
+) (
+  input  logic clk_i,
+  input  logic rst_i,
+
+  /// One access at a time, until its acknowledgement. Windows: 0 to 3 program spaces, 4 staging, 5 layer counters.
+  input  logic [5:0]  req_i,
+  input  logic        req_write_i,
+  /// 32-bit word of the window.
+  input  logic [16:0] req_word_i,
+  input  logic [31:0] req_wdata_i,
+  /// All byte strobes are set.
+  input  logic        req_whole_i,
+  output logic [5:0]  read_ack_o,
+  output logic [5:0]  write_ack_o,
+  output logic [31:0] rdata_o,
+
+  /// Entries are being copied.
+  input  logic        copying_i,
+  /// The program memories may be written.
+  input  logic        open_i,
+  output logic        rejected_o,
+
+  output logic        prog_we_o,
+  output logic [1:0]  prog_space_o,
+  output logic [17:0] prog_addr_o,
+  output logic [35:0] prog_wdata_o,
+  input  logic [35:0] prog_rdata_i,
+  input  logic        prog_in_range_i,
+
+  output logic                       entry_we_o,
+  output logic [StagingAddrBits-1:0] entry_addr_o,
+  output logic [55:0]                entry_wdata_o,
+  input  logic [55:0]                entry_rdata_i,
+
+  /// Data one cycle after the address.
+  output logic [7:0]  layer_counter_addr_o,
+  input  logic [31:0] layer_counter_rdata_i
+);
+
+  typedef enum logic [1:0] {Idle, Access, Read, Done} phase_e;
+
+  phase_e      phase_q;
+  logic [5:0]  window_q;
+  logic        write_q, whole_q;
+  logic [16:0] word_q;
+  logic [31:0] wdata_q;
+  logic [31:0] weight_low_q;
+  logic [35:0] entry_data_q;
+  logic        in_range_q;
+  logic        weights, staging, access, entry_in_range, accepted;
+
+  assign weights        = window_q[3];
+  assign staging        = window_q[4];
+  assign access         = phase_q == Access && !copying_i;
+  assign entry_in_range = 32'(word_q[16:2]) < Staging;
+
+  always_comb begin
+    if (staging) accepted = whole_q && entry_in_range && word_q[1:0] != 2'd3;
+    else accepted = whole_q && open_i && prog_in_range_i;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      phase_q <= Idle;
+    end else begin
+      unique case (phase_q)
+        Idle: if (req_i != '0) phase_q <= Access;
+        Access: if (!copying_i) phase_q <= Read;
+        Read: phase_q <= Done;
+        Done: phase_q <= Idle;
+      endcase
+    end
+    if (phase_q == Idle) begin
+      window_q <= req_i;
+      write_q  <= req_write_i;
+      whole_q  <= req_whole_i;
+      word_q   <= req_word_i;
+      wdata_q  <= req_wdata_i;
+    end
+    if (access) in_range_q <= prog_in_range_i;
+    if (access && write_q && accepted) begin
+      if (weights && !word_q[0]) weight_low_q <= wdata_q;
+      if (staging && word_q[1:0] == 2'd0) entry_data_q[31:0] <= wdata_q;
+      if (staging && word_q[1:0] == 2'd1) entry_data_q[35:32] <= wdata_q[3:0];
+    end
+  end
+
+  assign rejected_o = access && write_q && !accepted;
+
+  assign prog_we_o    = access && write_q && accepted && (window_q[2:0] != '0 || (weights && word_q[0]));
+  assign prog_space_o = {window_q[3] | window_q[2], window_q[3] | window_q[1]};
+  assign prog_addr_o  = weights ? 18'(word_q[16:1]) : 18'(word_q);
+  assign prog_wdata_o = weights ? {wdata_q[3:0], weight_low_q} : 36'(wdata_q);
+
+  assign entry_we_o    = access && write_q && accepted && staging && word_q[1:0] == 2'd2;
+  assign entry_addr_o  = word_q[StagingAddrBits+1:2];
+  assign entry_wdata_o = {wdata_q[25:24], wdata_q[17:0], entry_data_q};
+
+  assign layer_counter_addr_o = word_q[7:0];
+
+  always_comb begin
+    rdata_o = '0;
+    if (window_q[5]) rdata_o = layer_counter_rdata_i;
+    else if (!staging) begin
+      if (in_range_q) rdata_o = weights && word_q[0] ? 32'(prog_rdata_i[35:32]) : prog_rdata_i[31:0];
+    end else if (entry_in_range) begin
+      unique case (word_q[1:0])
+        2'd0: rdata_o = entry_rdata_i[31:0];
+        2'd1: rdata_o = 32'(entry_rdata_i[35:32]);
+        2'd2: rdata_o = {6'd0, entry_rdata_i[55:54], 6'd0, entry_rdata_i[53:36]};
+        2'd3: rdata_o = '0;
+      endcase
+    end
+  end
+
+  assign read_ack_o  = phase_q == Done && !write_q ? window_q : '0;
+  assign write_ack_o = phase_q == Done && write_q ? window_q : '0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_i) begin
+      assert (req_i == '0 || (phase_q == Idle && $onehot(req_i)))
+      else $error("memory_windows: an access came before the last was acknowledged");
+    end
+  end
+
+endmodule
