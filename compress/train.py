@@ -70,6 +70,18 @@ def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_
     return Model(topology, zero_point, recipe.precision, recipe.activation_bits, recipe.layers)
 
 
+def recipe_dataset(recipe: Recipe) -> Dataset:
+    """The data set that a recipe names."""
+    return load_dataset(recipe.dataset, recipe.data_folder, recipe.validation_fraction)
+
+
+def remaining_steps(recipe: Recipe, folder: str | Path, dataset: Dataset) -> int:
+    """Optimiser steps that :func:`train` has yet to take in ``folder``."""
+    path = Path(folder) / CHECKPOINT_FILE
+    done = load_checkpoint(path).step if path.exists() else 0
+    return max(0, steps_per_epoch(recipe, dataset) * recipe.epochs - done)
+
+
 def steps_per_epoch(recipe: Recipe, dataset: Dataset) -> int:
     """Optimiser steps of an epoch; a last batch of a single image is left out, batch norm cannot take it."""
     full, rest = divmod(len(dataset.train), recipe.batch_size)
@@ -103,7 +115,6 @@ def train(
     *,
     dataset: Dataset | None = None,
     advance: Advance | None = None,
-    on_start: Callable[[int, int], None] | None = None,
 ) -> TrainingRun:
     """Train, or continue where a checkpoint in ``folder`` stands.
 
@@ -112,7 +123,6 @@ def train(
         folder: run folder; created when missing.
         dataset: data to use instead of loading the recipe's.
         advance: called with the number of steps just done.
-        on_start: called once with the step to start from and the number of steps in all.
 
     Raises:
         RecipeError: the folder holds a run of another recipe, or the recipe cannot be built.
@@ -121,7 +131,7 @@ def train(
     """
     folder = Path(folder)
     torch.set_num_threads(recipe.threads)
-    dataset = dataset or load_dataset(recipe.dataset, recipe.data_folder, recipe.validation_fraction)
+    dataset = dataset or recipe_dataset(recipe)
     device = _device(recipe)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe, dataset.image_shape, dataset.classes, dataset.zero_point()).to(device)
@@ -140,8 +150,6 @@ def train(
     images = torch.from_numpy(dataset.train.images).to(device)
     labels = torch.from_numpy(dataset.train.labels).to(device)
     resumed_from, order, began = state.step, state.order, time.perf_counter()
-    if on_start is not None:
-        on_start(resumed_from, total)
 
     for step in range(resumed_from, total if not state.finished else 0):
         position = step % per_epoch

@@ -1,0 +1,202 @@
+"""The training half of the demo: digits in full precision and ternary, and one partial update after a recorded shift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tritforge.compress.checkpoint import load_checkpoint
+from tritforge.compress.data import Dataset, Split
+from tritforge.compress.deployed import deployed_model
+from tritforge.compress.evaluation import accuracy, model_accuracy
+from tritforge.compress.export_run import export_run
+from tritforge.compress.full_retraining import full_retraining, retraining_steps
+from tritforge.compress.integer_evaluation import IntegerEvaluator
+from tritforge.compress.partial_update import UpdateSettings, partial_update, update_steps
+from tritforge.compress.recipe import load_recipe
+from tritforge.compress.recorded_shift import camera_askew
+from tritforge.compress.train import TrainingRun, recipe_dataset, remaining_steps, train
+from tritforge.errors import TritforgeError
+from tritforge.files import atomic_write
+from tritforge.network import Network
+from tritforge.patch import diff, full_update_bytes, network_version
+
+TERNARY_RECIPE = "digits_ternary"
+FLOAT_RECIPE = "digits_float"
+
+Progress = Callable[[str, "float | None", str], AbstractContextManager[Callable[[int], None]]]
+"""``progress(description, total, unit)`` gives a context in which ``advance(count)`` is called."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedDemo:
+    """A full-precision and a ternary run of one seed. Accuracies are percent of the test part, fractions 0 to 1."""
+
+    seed: int
+    network: Network
+    network_path: Path
+    run_folder: Path
+    dataset: Dataset
+    data_digest: str
+    full_precision_accuracy: float
+    fake_quantised_accuracy: float
+    integer_accuracy: float
+    equal_argmax_fraction: float
+    within_one_fraction: float
+    zero_group_fraction: float
+
+    def metrics(self) -> dict[str, Any]:
+        """The numbers under their result-file names."""
+        names = (
+            "full_precision_accuracy",
+            "fake_quantised_accuracy",
+            "integer_accuracy",
+            "equal_argmax_fraction",
+            "within_one_fraction",
+            "zero_group_fraction",
+        )
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class UpdateFigures:
+    """What an update did. Accuracies are percent: of the shifted test part, or of the original one where it says so."""
+
+    updating_ratio: float
+    changed_trits: int
+    stored_trits: int
+    patch_bytes: int
+    full_update_bytes: int
+    accuracy_before_patch: float
+    accuracy_after_patch: float
+    accuracy_full_retraining: float
+    original_accuracy_before_patch: float
+    original_accuracy_after_patch: float
+    validation_before: float
+    validation_after: float
+
+    def metrics(self) -> dict[str, Any]:
+        """The numbers under their result-file names."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class UpdatedDemo:
+    """An update of a deployed network: the patch, the network it makes, the shifted test images, and the figures.
+
+    ``patch`` is empty and ``network`` the deployed one when validation did not improve: such a round sends nothing.
+    """
+
+    network: Network
+    patch: bytes
+    patch_path: Path | None
+    shifted_test: Split
+    figures: UpdateFigures
+
+
+def train_demo(seed: int, out_dir: str | Path, progress: Progress | None = None) -> TrainedDemo:
+    """Train both precisions of the digits network, export the ternary one, and measure all three on the test part.
+
+    Runs are resumable: called again with the same folder, it goes on where it stopped.
+
+    Args:
+        seed: of both runs.
+        out_dir: gets ``full_precision/`` and ``ternary/``, run folders, the latter with ``network.safetensors``.
+        progress: display, such as :func:`tritforge.cli.options.progress`.
+    """
+    out_dir = Path(out_dir)
+    full = _train(FLOAT_RECIPE, seed, out_dir / "full_precision", "full-precision training", progress)
+    ternary = _train(TERNARY_RECIPE, seed, out_dir / "ternary", "ternary training", progress)
+    exported = export_run(ternary.folder)
+    return TrainedDemo(
+        seed,
+        exported.network,
+        exported.path,
+        ternary.folder,
+        exported.dataset,
+        exported.dataset.digest(),
+        model_accuracy(full.model, full.dataset.test),
+        exported.fake_quantised_accuracy,
+        exported.integer_accuracy,
+        exported.agreement.equal_argmax_fraction,
+        exported.agreement.worst_layer,
+        exported.zero_group_fraction,
+    )
+
+
+def update_demo(
+    network: Network,
+    run_folder: str | Path,
+    dataset: Dataset,
+    ratio: float = 0.01,
+    patch_path: str | Path | None = None,
+    degrees: float = 25.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> UpdatedDemo:
+    """Update a deployed network after every camera was turned, and measure it against full retraining.
+
+    Args:
+        network: the deployed network.
+        run_folder: the run whose latent weights it came from.
+        dataset: what it was trained on.
+        ratio: updating ratio ``k``: changed trits over trits in stored groups.
+        patch_path: where to write the patch file, if anywhere.
+        degrees: the recorded shift.
+        seed: of the order of the data.
+        progress: display, such as :func:`tritforge.cli.options.progress`.
+    """
+    model = deployed_model(load_checkpoint(run_folder), network)
+    shifted = camera_askew(dataset, degrees)
+    partial = UpdateSettings(seed=seed)
+    with _display(progress, "partial update", update_steps(len(shifted.train), partial)) as advance:
+        update = partial_update(model, network, shifted.train, shifted.validation, ratio, partial, advance)
+    whole = UpdateSettings(learning_rate=FULL_LEARNING_RATE, seed=seed)
+    with _display(progress, "full retraining", retraining_steps(len(shifted.train), whole)) as advance:
+        retrained = full_retraining(model, network, shifted.train, whole, advance)
+    patch = diff(network, update.network, network_version(network) + 1) if update.changed_trits else b""
+    target = Path(patch_path) if patch_path is not None and patch else None
+    if target is not None:
+        atomic_write(target, patch)
+    figures = UpdateFigures(
+        update.updating_ratio,
+        update.changed_trits,
+        update.stored_trits,
+        len(patch),
+        full_update_bytes(network),
+        integer_accuracy(network, shifted.new.test),
+        integer_accuracy(update.network, shifted.new.test),
+        integer_accuracy(retrained, shifted.new.test),
+        integer_accuracy(network, dataset.test),
+        integer_accuracy(update.network, dataset.test),
+        update.validation_before,
+        update.validation_after,
+    )
+    return UpdatedDemo(update.network, patch, target, shifted.new.test, figures)
+
+
+FULL_LEARNING_RATE = 0.05
+"""Full retraining's peak rate, chosen like the partial update's on validation images."""
+
+
+def integer_accuracy(network: Network, split: Split) -> float:
+    """Percent of a split that the integer network classifies rightly."""
+    return accuracy(IntegerEvaluator(network).classify(split.images), split.labels)
+
+
+def _train(name: str, seed: int, folder: Path, description: str, progress: Progress | None) -> TrainingRun:
+    recipe = load_recipe(name, [f"seed={seed}"])
+    dataset = recipe_dataset(recipe)
+    with _display(progress, description, remaining_steps(recipe, folder, dataset)) as advance:
+        return train(recipe, folder, dataset=dataset, advance=advance)
+
+
+def _display(progress: Progress | None, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(_ignore) if progress is None else progress(description, total, "steps")
+
+
+def _ignore(_count: int) -> None:
+    return None

@@ -1,0 +1,76 @@
+"""A finished run to a network file, with what makes the file trustworthy: its agreement with the trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tritforge.compress.agreement import Agreement, compare
+from tritforge.compress.checkpoint import load_checkpoint, save_checkpoint
+from tritforge.compress.data import Dataset, load_dataset
+from tritforge.compress.deployed import model_of_checkpoint
+from tritforge.compress.evaluation import accuracy, model_accuracy
+from tritforge.compress.export import export_network
+from tritforge.compress.integer_evaluation import IntegerEvaluator
+from tritforge.compress.models import Model
+from tritforge.compress.train import CHECKPOINT_FILE
+from tritforge.errors import NetworkError
+from tritforge.network import Network, group_sparsity
+from tritforge.network_digest import network_digest
+from tritforge.network_file import save_network
+
+NETWORK_FILE = "network.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedRun:
+    """A run's integer network and how it compares with the trained model, on the test part.
+
+    Accuracies are percent.
+    """
+
+    path: Path
+    network: Network
+    model: Model
+    dataset: Dataset
+    agreement: Agreement
+    fake_quantised_accuracy: float
+    integer_accuracy: float
+    zero_group_fraction: float
+
+
+def export_run(folder: str | Path, path: str | Path | None = None, data_folder: str | None = None) -> ExportedRun:
+    """Export the run in ``folder`` to ``path`` (by default into the run folder), and note the digest in its checkpoint.
+
+    Raises:
+        CheckpointError: no finished checkpoint in the folder.
+        NetworkError: a full-precision run.
+        DataError: the run's data set cannot be read.
+        TritforgeError: the file cannot be written; an old one then stays as it was.
+    """
+    folder = Path(folder)
+    target = Path(path) if path is not None else folder / NETWORK_FILE
+    checkpoint = load_checkpoint(folder)
+    recipe = checkpoint.recipe
+    if recipe.precision != "ternary":
+        raise NetworkError(f"run {folder} has precision {recipe.precision!r}; only ternary runs have an integer network")
+    dataset = load_dataset(recipe.dataset, data_folder or recipe.data_folder, recipe.validation_fraction)
+    model = model_of_checkpoint(checkpoint, dataset.image_shape, dataset.classes)
+    network = export_network(model, recipe.group_channels)
+    agreement = compare(model, network, dataset.test.images)
+    fake = model_accuracy(model, dataset.test)
+    integer = accuracy(IntegerEvaluator(network).classify(dataset.test.images), dataset.test.labels)
+    provenance = {
+        "recipe": recipe.to_toml(),
+        "dataset": dataset.name,
+        "data_digest": dataset.digest(),
+        "seed": recipe.seed,
+        "fake_quantised_accuracy": fake,
+        "integer_accuracy": integer,
+        "equal_argmax_fraction": agreement.equal_argmax_fraction,
+        "within_one_fraction": agreement.worst_layer,
+    }
+    network = replace(network, provenance=provenance)
+    save_network(target, network)
+    save_checkpoint(folder / CHECKPOINT_FILE, replace(checkpoint, network_digest=network_digest(network)))
+    return ExportedRun(target, network, model, dataset, agreement, fake, integer, group_sparsity(network))
