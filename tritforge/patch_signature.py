@@ -46,7 +46,9 @@ def public_key_of(private_key: bytes) -> bytes:
     """The raw public key that belongs to the raw ``private_key``."""
     _check_key("private", private_key)
     key = _ed25519().Ed25519PrivateKey.from_private_bytes(private_key)
-    return bytes(key.public_key().public_bytes_raw())
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return bytes(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 def _check_key(kind: str, key: bytes) -> None:
