@@ -1,0 +1,91 @@
+"""Runs lowered networks on the compute core alone and compares every word of every map with the reference model."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tritforge.lowering import lower
+from tritforge.network import Network
+from tritforge.parameters import AcceleratorParameters
+from tritforge.program import save_program
+from tritforge.reference import run
+from tritforge.rtl import hdl_sources
+from tritforge.sim.map_trace import trace_images
+from tritforge.sim.runner import run_bench
+
+HDL = Path(__file__).parent / "hdl"
+
+
+@dataclass(frozen=True)
+class CoreRun:
+    """One network on the core: words compared and differing, by layer, and counters of every image."""
+
+    words: int
+    differing: dict[str, int]
+    counters: list[dict[str, int]]
+
+    @property
+    def mismatches(self) -> int:
+        return sum(self.differing.values())
+
+
+def simulate_core(
+    jobs: Sequence[tuple[Network, NDArray]],
+    parameters: AcceleratorParameters,
+    seed: int = 1,
+    every_group: bool = False,
+    build_dir: Path | None = None,
+    waves: bool = False,
+    run_dir: Path | None = None,
+) -> list[CoreRun]:
+    """Run each network over its images ``(batch, C, H, W)``, one after the other in a single simulation."""
+    with tempfile.TemporaryDirectory(prefix="tritforge-core-") as scratch:
+        folder = Path(run_dir or scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        programs = [lower(network, parameters, every_group=every_group) for network, _ in jobs]
+        for index, (program, (_, images)) in enumerate(zip(programs, jobs, strict=True)):
+            save_program(folder / f"job{index}.safetensors", program)
+            np.save(folder / f"job{index}.npy", images)
+        (folder / "jobs.json").write_text(json.dumps([f"job{i}" for i in range(len(jobs))]), encoding="utf-8")
+        run_bench(
+            "tritforge.sim.benches.compute_core",
+            "core_harness",
+            sources=[*hdl_sources(), HDL / "core_harness.sv", HDL / "map_trace.sv"],
+            parameters=parameters.verilog_parameters(),
+            plusargs=[f"+map_trace={folder / 'trace.txt'}"],
+            env={"TRITFORGE_JOB": str(folder)},
+            seed=seed,
+            build_dir=build_dir,
+            waves=waves,
+            run_dir=folder / "run" if run_dir else None,
+        )
+        counters = json.loads((folder / "counters.json").read_text(encoding="utf-8"))
+        lines = (folder / "trace.txt").read_text(encoding="ascii").splitlines(keepends=True)
+        starts = [i for i, line in enumerate(lines) if line == "i\n"] + [len(lines)]
+        runs, first = [], 0
+        for index, (program, (network, images)) in enumerate(zip(programs, jobs, strict=True)):
+            part = folder / f"job{index}.txt"
+            part.write_text("".join(lines[starts[first] : starts[first + len(images)]]), encoding="ascii")
+            first += len(images)
+            runs.append(_compare(network, images, trace_images(part, program), counters[index]))
+    return runs
+
+
+def _compare(
+    network: Network, images: NDArray, traced: list[dict[str, NDArray[np.int64]]], counters: list[dict[str, int]]
+) -> CoreRun:
+    expected = run(network, images)
+    differing = {layer.name: 0 for layer in network.layers}
+    words = 0
+    for index, maps in enumerate(traced):
+        for name, values in maps.items():
+            words += values.size
+            differing[name] += int((values != expected[name][index]).sum())
+    return CoreRun(words, differing, counters)

@@ -1,0 +1,48 @@
+/// Writes what the compute core computes to a file, for comparison with the reference model: `i` for each image that
+/// starts; `t`, layer, bank word of the tile's first pixel, words of the tile (highest bank first) for each tile of
+/// results; `l` and a pair of logits (odd channel first) for each pair.
+///
+/// Bound into the compute core in simulation. The plusarg `map_trace` names the file; without it nothing is written.
+module map_trace #(
+  parameter int unsigned Rows     = 2,
+  parameter int unsigned Columns  = 8,
+  parameter int unsigned WordBits = 128
+) (
+  input logic                                       clk_i,
+  input logic                                       image_start_i,
+  input logic [7:0]                                 layer_i,
+  input logic                                       tile_valid_i,
+  input logic [Rows-1:0][Columns-1:0][15:0]         tile_addr_i,
+  input logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data_i,
+  input logic                                       logits_valid_i,
+  input logic [1:0][47:0]                           logits_i
+);
+
+  int    file;
+  string name;
+
+  initial begin
+    file = 0;
+    if ($value$plusargs("map_trace=%s", name)) file = $fopen(name, "w");
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (file != 0) begin
+      if (image_start_i) $fwrite(file, "i\n");
+      if (tile_valid_i) $fwrite(file, "t %02h %04h %h\n", layer_i, tile_addr_i[1 % Rows][1 % Columns], tile_data_i);
+      if (logits_valid_i) $fwrite(file, "l %h\n", logits_i);
+    end
+  end
+
+  final begin
+    if (file != 0) $fclose(file);
+  end
+
+endmodule
+
+bind compute_core map_trace #(
+  .Rows(Rows), .Columns(Columns), .WordBits(WordBits)
+) u_map_trace (
+  .clk_i, .image_start_i(image_start_o), .layer_i(layer_index_o), .tile_valid_i(tile_valid), .tile_addr_i(tile_addr),
+  .tile_data_i(tile_data), .logits_valid_i(logits_valid_o), .logits_i(logits_o)
+);

@@ -1,0 +1,72 @@
+"""Reads what the map trace of a simulation wrote, back into feature maps and logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tritforge.descriptor import FRAME_WORDS, LAYER, unpack
+from tritforge.errors import TritforgeError
+from tritforge.program import OverlayProgram
+from tritforge.reference import Maps
+
+
+def trace_images(path: Path, program: OverlayProgram) -> list[Maps]:
+    """Every map of every image in a trace file.
+
+    Returns:
+        For each image, maps by layer name, ``(channels, height, width)`` int64; logits are ``(classes, 1, 1)``.
+        Pixels and channels that were never written hold -1.
+
+    Raises:
+        TritforgeError: the file holds a line that is none of a trace.
+    """
+    descriptors = program.images["descriptors"].reshape(-1, FRAME_WORDS)
+    layers = [unpack(LAYER, frame) for frame in descriptors[1:]]
+    images: list[Maps] = []
+    pairs = 0
+    for line in path.read_text(encoding="ascii").splitlines():
+        kind, *rest = line.split(" ")
+        if kind == "i":
+            images.append(_blank_maps(program, layers))
+            pairs = 0
+        elif kind == "t":
+            index = int(rest[0], 16)
+            _place_tile(images[-1][program.layer_names[index]], layers[index], program, int(rest[1], 16), rest[2])
+        elif kind == "l":
+            logits = images[-1][program.layer_names[-1]][:, 0, 0]
+            even, odd = _signed(int(rest[0][12:], 16)), _signed(int(rest[0][:12], 16))
+            logits[2 * pairs : 2 * pairs + 2] = (even, odd)[: len(logits) - 2 * pairs]
+            pairs += 1
+        else:
+            raise TritforgeError(f"{path}: {line[:20]!r} is no line of a map trace")
+    return images
+
+
+def _blank_maps(program: OverlayProgram, layers: list[dict[str, int]]) -> Maps:
+    return {
+        name: np.full((layer["outputs"], layer["output_height"], layer["output_width"]), -1, dtype=np.int64)
+        for name, layer in zip(program.layer_names, layers, strict=True)
+    }
+
+
+def _place_tile(target: NDArray[np.int64], layer: dict[str, int], program: OverlayProgram, word: int, text: str) -> None:
+    """Put one tile into a map ``(channels, height, width)``; pixels beyond its edges fall away."""
+    parameters = program.parameters
+    rows, columns = parameters.tile_rows, parameters.tile_columns
+    lanes, bits = parameters.group_channels, parameters.activation_bits
+    # The first pixel of a tile of one row lies in the next row chunk, see tritforge.map_layout.
+    word -= layer["output_base"] + (layer["output_row_stride"] if rows == 1 else 0)
+    tile_y, rest = divmod(word, layer["output_row_stride"])
+    tile_x, block = divmod(rest, layer["output_blocks"])
+    values = np.frombuffer(bytes.fromhex(text), dtype=f">u{bits // 8}")[::-1].reshape(rows, columns, lanes)
+    values = np.roll(values, (-1, -1), axis=(0, 1))
+    y, x = tile_y * rows, tile_x * columns
+    view = target[block * lanes : (block + 1) * lanes, y : y + rows, x : x + columns]
+    view[:] = values.transpose(2, 0, 1)[: view.shape[0], : view.shape[1], : view.shape[2]]
+
+
+def _signed(value: int, bits: int = 48) -> int:
+    return value - (1 << bits) if value >> (bits - 1) else value
