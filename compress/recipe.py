@@ -71,6 +71,7 @@ _AT_LEAST: dict[str, float] = {
     "checkpoint_steps": 1,
     "group_channels": 1,
     "seed": 0,
+    "warmup_fraction": 0,
     "momentum": 0,
     "weight_decay": 0,
     "penalty": 0,

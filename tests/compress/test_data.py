@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tritforge.compress.augmentation import Augmentation, shift_images, turn_images
+from tritforge.compress.data import Split, load_dataset, stratified_split
+from tritforge.compress.mnist import load_mnist, read_idx
+from tritforge.compress.recorded_shift import camera_askew, turned
+from tritforge.errors import DataError, RecipeError
+
+SHARED = Path(os.environ.get("TRITFORGE_DATA", Path(__file__).resolve().parents[2] / ".." / "shared" / "data"))
+
+
+def test_digits_are_one_stratified_split_whose_parts_do_not_overlap():
+    data = load_dataset("digits")
+    assert len(data.train) + len(data.validation) == 1437
+    assert len(data.test) == 360
+    assert np.bincount(data.test.labels).min() >= 35
+    assert data.image_shape == (1, 8, 8)
+    assert data.test.images.max() == 240
+    # The data set itself holds no doubles between training and test pixels.
+    train = {image.tobytes() for image in np.concatenate([data.train.images, data.validation.images])}
+    assert not train & {image.tobytes() for image in data.test.images}
+    assert load_dataset("digits").digest() == data.digest()
+    assert load_dataset("digits", validation_fraction=0.2).digest() != data.digest()
+
+
+def test_stratified_split_takes_the_fraction_of_every_class():
+    labels = np.repeat(np.arange(3), (40, 20, 10))
+    large, small = stratified_split(labels, 0.1, 0)
+    assert np.bincount(labels[small]).tolist() == [4, 2, 1]
+    assert sorted([*large, *small]) == list(range(70))
+    with pytest.raises(DataError, match="leaves one part of the split empty"):
+        stratified_split(labels, 0.001, 0)
+
+
+def test_unknown_data_set_is_refused():
+    with pytest.raises(RecipeError, match="allowed are digits, mnist"):
+        load_dataset("imagenet")
+
+
+def write_idx(folder: Path, name: str, array: np.ndarray, compress: bool = False) -> Path:
+    content = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    path = folder / (name + ".gz" if compress else name)
+    path.write_bytes(gzip.compress(content) if compress else content)
+    return path
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path):
+    generator = np.random.default_rng(0)
+    for prefix, count, compress in (("train", 40, True), ("t10k", 10, False)):
+        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        write_idx(tmp_path, f"{prefix}-images-idx3-ubyte", images, compress)
+        write_idx(tmp_path, f"{prefix}-labels-idx1-ubyte", (np.arange(count) % 10).astype(np.uint8), compress)
+    return tmp_path
+
+
+def test_mnist_reads_raw_and_gzipped_files_alike(tiny_mnist):
+    data = load_mnist(tiny_mnist, 0.25)
+    assert (len(data.train), len(data.validation), len(data.test)) == (30, 10, 10)
+    assert data.image_shape == (1, 28, 28)
+
+
+def test_mnist_says_plainly_what_is_wrong(tiny_mnist):
+    with pytest.raises(DataError, match="does not exist"):
+        load_mnist(tiny_mnist / "nowhere")
+    with pytest.raises(DataError, match="needs data_folder"):
+        load_dataset("mnist")
+    images = tiny_mnist / "t10k-images-idx3-ubyte"
+    content = images.read_bytes()
+    images.write_bytes(content[:-1])
+    with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte has 7855 bytes; its header announces 7856"):
+        load_mnist(tiny_mnist, 0.25)
+    images.write_bytes(content[:7])
+    with pytest.raises(DataError, match="truncated inside its header"):
+        load_mnist(tiny_mnist, 0.25)
+    images.write_bytes(b"\x89PNG" + content[4:])
+    with pytest.raises(DataError, match="starts with 89504e47"):
+        load_mnist(tiny_mnist, 0.25)
+    images.unlink()
+    with pytest.raises(DataError, match="lacks t10k-images-idx3-ubyte"):
+        load_mnist(tiny_mnist, 0.25)
+
+
+def test_mnist_refuses_labels_out_of_range_and_unequal_counts(tiny_mnist):
+    path = write_idx(tiny_mnist, "t10k-labels-idx1-ubyte", np.full(10, 10, np.uint8))
+    with pytest.raises(DataError, match="holds the label 10; allowed are 0 to 9"):
+        load_mnist(tiny_mnist, 0.25)
+    write_idx(tiny_mnist, path.name, np.zeros(9, np.uint8))
+    with pytest.raises(DataError, match="9 labels for 10 images"):
+        load_mnist(tiny_mnist, 0.25)
+
+
+def test_a_truncated_gzip_is_told(tiny_mnist):
+    path = tiny_mnist / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(DataError, match="damaged or truncated gzip"):
+        read_idx(path, 1)
+
+
+@pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="no folder mnist under TRITFORGE_DATA or ../shared/data")
+def test_mnist_itself_has_its_known_size_and_mean():
+    data = load_mnist(SHARED / "mnist")
+    pixels = np.concatenate([data.train.images, data.validation.images])
+    assert pixels.shape == (60000, 1, 28, 28)
+    assert pixels.mean() / 255 == pytest.approx(0.1307, abs=1e-4)
+    assert len(data.test) == 10000
+
+
+def test_shift_moves_pixels_and_brings_in_zeros():
+    image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3)
+    moved = shift_images(image, torch.tensor([1]), torch.tensor([-1]))
+    assert moved[0, 0].tolist() == [[0, 0, 0], [2, 3, 0], [5, 6, 0]]
+
+
+def test_a_quarter_turn_is_counter_clockwise_and_exact():
+    image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3)
+    quarter = turn_images(image, torch.tensor([90.0]), torch.ones(1))
+    assert torch.equal(quarter, torch.rot90(image, 1, (2, 3)))
+
+
+def test_augmentation_depends_on_its_generator_alone():
+    images = torch.from_numpy(load_dataset("digits").test.images[:16])
+    augment = Augmentation(shift_pixels=1, rotation_degrees=10, zoom=0.1, flip=True)
+    first, again = (augment(images, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert first.dtype == torch.uint8
+    assert not torch.equal(first, augment(images, torch.Generator().manual_seed(4)))
+    assert torch.equal(Augmentation()(images, torch.Generator()), images)
+
+
+def test_the_recorded_shift_turns_every_part_and_joins_the_servers_data():
+    data = load_dataset("digits")
+    shifted = camera_askew(data, 25)
+    assert len(shifted.train) == 2 * len(data.train)
+    assert np.array_equal(shifted.train.images[: len(data.train)], data.train.images)
+    assert np.array_equal(shifted.new.test.labels, data.test.labels)
+    assert np.array_equal(turned(data.test, 0).images, data.test.images)
+    assert shifted.new.digest() == camera_askew(data, 25).new.digest()
+
+
+def test_unequal_counts_of_images_and_labels_are_refused():
+    with pytest.raises(DataError, match="2 images and 3 labels"):
+        Split(np.zeros((2, 1, 8, 8), np.uint8), np.zeros(3, np.int64))

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, grouped, weight_penalty
+from tritforge.pe_groups import group_weights
+
+
+@settings(max_examples=25)
+@given(st.sampled_from([1, 3]), st.integers(1, 4), st.integers(1, 5), st.sampled_from([4, 16]))
+def test_groups_are_the_pe_groups_of_the_contract(kernel, outputs, blocks, group_channels):
+    weights = torch.randn(outputs, blocks * group_channels, kernel, kernel)
+    ours = grouped(weights, group_channels).numpy()
+    theirs = group_weights(weights.numpy(), group_channels)
+    assert np.array_equal(np.sort(ours, axis=2), np.sort(theirs.reshape(*theirs.shape[:2], -1), axis=2))
+
+
+def two_groups(small: float, large: float) -> torch.Tensor:
+    weights = torch.zeros(2, 16, 3, 3)
+    weights[0, 0, 0, 0], weights[1, 0, 0, 0] = small, large
+    return weights.requires_grad_()
+
+
+def test_penalty_of_a_worked_example():
+    # norms 1 and 3, delta = 0.8 * 2 = 1.6: the first counts in full, the second as delta.
+    assert weight_penalty([two_groups(1.0, 3.0)], 0.8).item() == pytest.approx(1.0 + 1.6)
+    assert weight_penalty([two_groups(1.0, 3.0)], math.inf).item() == pytest.approx(4.0)
+
+
+def test_only_groups_below_the_threshold_are_pulled_and_the_threshold_has_no_gradient():
+    weights = two_groups(1.0, 3.0)
+    weight_penalty([weights], 0.8).backward()
+    assert weights.grad[0, 0, 0, 0].item() == pytest.approx(1.0)
+    assert not weights.grad[1].any()
+
+
+def test_naive_combination_pulls_every_group_with_slope_one():
+    weights = two_groups(1.0, -3.0)
+    weight_penalty([weights], math.inf).backward()
+    assert weights.grad[0, 0, 0, 0].item() == pytest.approx(1.0)
+    assert weights.grad[1, 0, 0, 0].item() == pytest.approx(-1.0)
+
+
+def test_a_zero_group_has_gradient_zero():
+    weights = two_groups(0.0, 3.0)
+    weight_penalty([weights], 5.0).backward()
+    assert torch.isfinite(weights.grad).all()
+    assert not weights.grad[0].any()
+
+
+def test_layers_are_summed_and_each_has_its_own_threshold():
+    first, second = two_groups(1.0, 3.0), two_groups(10.0, 30.0)
+    together = weight_penalty([first, second], 0.8).item()
+    assert together == pytest.approx(2.6 + 26.0)
+
+
+def test_one_by_one_groups_hold_144_channels():
+    norms = group_norms(torch.ones(3, 200, 1, 1))
+    assert norms.shape == (3, 2)
+    assert norms[0].tolist() == pytest.approx([12.0, math.sqrt(56)])
+
+
+def test_threshold_is_the_coefficient_times_the_mean_norm():
+    norms = torch.tensor([[1.0, 3.0], [5.0, 7.0]], requires_grad=True)
+    threshold = clipping_threshold(norms, 1.5)
+    assert threshold.item() == 6.0
+    assert not threshold.requires_grad
