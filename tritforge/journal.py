@@ -40,7 +40,7 @@ class Journal:
         save_network(self.network_path, network)
 
     def recover(self) -> Network:
-        """The network that holds now; an update that was cut off is finished first.
+        """The network that holds now; an update that was cut off is finished first, a torn patch is forgotten.
 
         After a crash the accelerator may hold the old network, the new one or neither: load it with this one.
 
@@ -53,7 +53,7 @@ class Journal:
         pending = self._read_pending()
         if pending is None:
             return network
-        if read_patch_file(pending).result_digest != network_digest(network):
+        if not _is_torn(pending) and read_patch_file(pending).result_digest != network_digest(network):
             try:
                 network = apply_to_network(network, pending)
             except PatchError as error:
@@ -102,3 +102,12 @@ class Journal:
             self.pending_path.unlink(missing_ok=True)
         except OSError as error:
             raise NetworkError(f"{self.pending_path}: cannot be removed: {reason(error)}") from error
+
+
+def _is_torn(patch: bytes) -> bool:
+    """Whether ``patch`` never reached the disk whole, so that no accelerator has seen it."""
+    try:
+        read_patch_file(patch)
+    except PatchError:
+        return True
+    return False

@@ -129,6 +129,7 @@ def random_ternary_weights(
     groups = group_weights(weights, group_channels)
     density = rng.choice([0.02, 0.3, 0.7, 1.0], groups.shape[:2])[:, :, None, None]
     keep = rng.random(groups.shape) < density
+    keep[~(groups * keep).any(axis=(2, 3))] = True
     keep &= (rng.random(groups.shape[:2]) >= zero_groups)[:, :, None, None]
     if zero_groups > 0:
         keep[rng.random(outputs) < 0.1] = False
@@ -264,6 +265,10 @@ class _Builder:
         centre = (weights * middle).sum(axis=(1, 2, 3))
         spread = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3))) * highest
         multiplier, bias, shift = random_affine(self.rng, centre, spread, self.bits)
+        # The accelerator keeps B with the zero points folded in: both must fit.
+        folded = multiplier * np.rint((weights * np.reshape(zero, (1, -1, 1, 1))).sum(axis=(1, 2, 3))).astype(np.int64)
+        limit = 1 << (BIAS_BITS - 1)
+        bias = np.clip(bias, np.maximum(-limit, -limit + folded), np.minimum(limit - 1, limit - 1 + folded))
         stored: NDArray[np.bool_] | None = None
         active: tuple[NDArray[np.bool_], ...] = ()
         if weight_bits == TERNARY_BITS:

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from network_samples import changed, tiny_network
+
+from tritforge.errors import DeviceError, NetworkError, PatchError
+from tritforge.journal import Journal
+from tritforge.network_digest import network_digest
+from tritforge.network_file import load_network, save_network
+from tritforge.patch import diff, network_version
+
+BASE = tiny_network()
+NEW = changed(BASE, 1, 0.1, 0.1)
+PATCH = diff(BASE, NEW, 1)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class DyingSystem:
+    """Lets a number of file operations happen, then dies, and stays dead, as a killed process does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, survive: int, after: bool) -> None:
+        self.left, self.after, self.count = survive, after, 0
+        for owner, name in ((os, "replace"), (os, "fsync"), (pathlib.Path, "unlink")):
+            monkeypatch.setattr(owner, name, self.wrapped(getattr(owner, name)))
+
+    def wrapped(self, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            self.count += 1
+            if self.left == 0 and self.after:
+                operation(*arguments, **named)
+            if self.left <= 0:
+                self.left -= 1
+                raise Killed
+            self.left -= 1
+            return operation(*arguments, **named)
+
+        return run
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture()
+def journal(tmp_path: Path) -> Journal:
+    journal = Journal(tmp_path)
+    journal.store(BASE)
+    return journal
+
+
+def test_an_update_replaces_the_network(journal: Journal, tmp_path: Path) -> None:
+    seen = []
+    assert journal.update(PATCH, lambda network: seen.append(network_digest(network)) or "done") == "done"
+    assert seen == [network_digest(BASE)]
+    assert files(tmp_path) == {"network.safetensors"}
+    again = Journal(tmp_path).recover()
+    assert network_digest(again) == network_digest(NEW) and network_version(again) == 1
+
+
+def test_the_patch_is_on_disk_before_the_accelerator_changes(journal: Journal, tmp_path: Path) -> None:
+    def apply(network: object) -> None:
+        assert (tmp_path / "pending.patch").read_bytes() == PATCH
+        assert network_digest(load_network(tmp_path / "network.safetensors")) == network_digest(BASE)
+
+    journal.update(PATCH, apply)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_death_at_any_operation_leaves_old_or_new(
+    after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = []
+    for survive in range(40):
+        folder = tmp_path / str(survive)
+        journal = Journal(folder)
+        journal.store(BASE)
+        applied = []
+        with monkeypatch.context() as patched:
+            system = DyingSystem(patched, survive, after)
+            try:
+                journal.update(PATCH, lambda network, applied=applied: applied.append(1))
+            except Killed:
+                finished = False
+            else:
+                finished = system.left >= 0
+        found = Journal(folder).recover()
+        outcome = {network_digest(BASE): "old", network_digest(NEW): "new"}[network_digest(found)]
+        assert network_version(found) == (outcome == "new")
+        assert files(folder) == {"network.safetensors"}
+        assert network_digest(Journal(folder).recover()) == network_digest(found)
+        if applied:
+            assert outcome == "new", "the accelerator had the new network, so must the next process"
+        outcomes.append(outcome)
+        if finished:
+            break
+    assert finished and outcomes[0] == "old" and outcomes[-1] == "new"
+    assert outcomes == sorted(outcomes, reverse=True)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_recovery_itself_may_die(after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for survive in range(20):
+        folder = tmp_path / str(survive)
+        journal = Journal(folder)
+        journal.store(BASE)
+        (folder / "pending.patch").write_bytes(PATCH)
+        (folder / ".network.safetensors.99.part").write_bytes(b"torn")
+        with monkeypatch.context() as patched:
+            system = DyingSystem(patched, survive, after)
+            with contextlib.suppress(Killed):
+                journal.recover()
+        assert network_digest(Journal(folder).recover()) == network_digest(NEW)
+        assert files(folder) == {"network.safetensors"}
+        if system.left >= 0:
+            return
+    raise AssertionError("recovery never ended")
+
+
+def test_a_crash_while_the_accelerator_is_written_leads_to_the_new_network(journal: Journal, tmp_path: Path) -> None:
+    def die(network: object) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        journal.update(PATCH, die)
+    assert files(tmp_path) == {"network.safetensors", "pending.patch"}
+    assert network_digest(Journal(tmp_path).recover()) == network_digest(NEW)
+
+
+def test_a_refusal_keeps_the_old_network(journal: Journal, tmp_path: Path) -> None:
+    def refuse(network: object) -> None:
+        raise DeviceError("no")
+
+    with pytest.raises(DeviceError):
+        journal.update(PATCH, refuse)
+    assert files(tmp_path) == {"network.safetensors"}
+    assert network_digest(journal.recover()) == network_digest(BASE)
+    with pytest.raises(PatchError):
+        journal.update(PATCH[:-1], refuse)
+    assert files(tmp_path) == {"network.safetensors"}
+
+
+def test_what_was_finished_but_not_tidied_is_tidied(journal: Journal, tmp_path: Path) -> None:
+    journal.update(PATCH, lambda network: None)
+    (tmp_path / "pending.patch").write_bytes(PATCH)
+    assert network_version(journal.recover()) == 1
+    assert files(tmp_path) == {"network.safetensors"}
+
+
+def test_a_torn_pending_patch_is_forgotten(journal: Journal, tmp_path: Path) -> None:
+    for pending in (PATCH[:-1], PATCH[:60], b"", bytes(len(PATCH)), PATCH[:130] + bytes(len(PATCH) - 130)):
+        (tmp_path / "pending.patch").write_bytes(pending)
+        assert network_digest(journal.recover()) == network_digest(BASE)
+        assert files(tmp_path) == {"network.safetensors"}
+
+
+def test_a_foreign_pending_patch_is_named(journal: Journal, tmp_path: Path) -> None:
+    before = (tmp_path / "network.safetensors").read_bytes()
+    other = tiny_network(4)
+    (tmp_path / "pending.patch").write_bytes(diff(other, changed(other, 1, 0.1), 1))
+    with pytest.raises(PatchError, match=r"pending\.patch: patch: made for network"):
+        journal.recover()
+    assert (tmp_path / "network.safetensors").read_bytes() == before
+    journal.store(NEW)
+    assert files(tmp_path) == {"network.safetensors"}
+    assert network_digest(journal.recover()) == network_digest(NEW)
+
+
+def test_an_empty_folder_and_unreadable_files_are_told(tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match=r"network\.safetensors: there is no such"):
+        Journal(tmp_path).recover()
+    save_network(tmp_path / "network.safetensors", BASE)
+    (tmp_path / "pending.patch").mkdir()
+    with pytest.raises(NetworkError, match=r"pending\.patch: cannot be read"):
+        Journal(tmp_path).recover()
+    with pytest.raises(NetworkError, match=r"pending\.patch: cannot be removed"):
+        Journal(tmp_path).store(BASE)
