@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from tritforge.arithmetic import BIAS_BITS
 from tritforge.descriptor import FRAME_WORDS, HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
-from tritforge.errors import CapacityError, NetworkError
+from tritforge.errors import CapacityError
 from tritforge.map_layout import MapAllocator, map_layout
-from tritforge.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride
+from tritforge.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
 from tritforge.network_file import network_digest
 from tritforge.pair_coding import bit_planes, encode_words
 from tritforge.parameters import AcceleratorParameters
@@ -319,14 +319,7 @@ def _affine_fields(
 ) -> dict[str, int]:
     """Append a layer's affine entries, with the input's zero points folded into ``B``, for whole channel blocks."""
     base = len(images.affine) // 2
-    bias = layer.bias
-    if isinstance(layer, Convolution) and layer.input == INPUT:
-        zero = np.asarray(network.input.zero_point, dtype=np.int64)
-        centre = (layer.weights.astype(np.int64) * zero[None, :, None, None]).sum(axis=(1, 2, 3))
-        bias = bias - layer.multiplier * centre
-        limit = 1 << (BIAS_BITS - 1)
-        if int(bias.min()) < -limit or int(bias.max()) >= limit:
-            raise NetworkError(f"layer {layer.name}: the zero points take the bias out of {BIAS_BITS} bits")
+    bias = uncentred_bias(layer, network.input) if isinstance(layer, Convolution) else layer.bias
     for multiplier, value in zip(layer.multiplier.tolist(), bias.tolist(), strict=True):
         entry = (multiplier & 0xFFFF) << BIAS_BITS | (value & ((1 << BIAS_BITS) - 1))
         images.affine += [entry & 0xFFFFFFFF, entry >> 32]

@@ -193,6 +193,15 @@ def residual_stride(
     )
 
 
+def uncentred_bias(layer: Convolution, spec: InputSpec) -> NDArray[np.int64]:
+    """``B`` for sums over unsigned pixels: a layer over the input has ``M[n] * sum(w * z)`` folded in, ``(N,)``."""
+    if layer.input != INPUT:
+        return layer.bias
+    zero = np.asarray(spec.zero_point, dtype=np.int64)
+    centre = (layer.weights.astype(np.int64) * zero[None, :, None, None]).sum(axis=(1, 2, 3))
+    return layer.bias - layer.multiplier * centre
+
+
 def _check_network(network: Network) -> None:
     spec = network.input
     if network.activation_bits not in ACTIVATION_BITS:
@@ -297,6 +306,9 @@ def _check_ranges(layer: Convolution, network: Network, shapes: dict[str, tuple[
         raise NetworkError(
             f"layer {layer.name}: sums up to {int(sums.max())} leave {ACCUMULATOR_BITS} accumulator bits"
         )
+    folded, limit = uncentred_bias(layer, network.input), 1 << (BIAS_BITS - 1)
+    if int(folded.min()) < -limit or int(folded.max()) >= limit:
+        raise NetworkError(f"layer {layer.name}: the input's zero points take the bias out of {BIAS_BITS} signed bits")
     if layer.logits:
         bound = int((np.abs(layer.multiplier).astype(object) * sums.astype(object) + np.abs(layer.bias)).max())
         if bound >= 1 << (LOGIT_BITS - 1):
