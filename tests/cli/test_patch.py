@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from network_samples import changed, tiny_network
+
+from tritforge.cli.main import run
+from tritforge.network_digest import network_digest
+from tritforge.network_file import load_network, save_network
+from tritforge.patch import diff, full_update_bytes, inspect, reverse
+
+BASE = tiny_network()
+NEW = changed(BASE, 1, 0.1, 0.1)
+
+
+@pytest.fixture()
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    save_network("old.safetensors", BASE)
+    save_network("new.safetensors", NEW)
+    (tmp_path / "update.patch").write_bytes(diff(BASE, NEW, 1))
+    return tmp_path
+
+
+def command(line: str) -> int:
+    return run(["patch", *line.split()])
+
+
+def test_diff_writes_the_patch_and_its_result_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("diff old.safetensors new.safetensors -o made.patch --json made.json") == 0
+    content = (folder / "made.patch").read_bytes()
+    assert content == (folder / "update.patch").read_bytes()
+    result = json.loads((folder / "made.json").read_text())
+    assert result["metrics"] == inspect(content) | {"full_update_bytes": full_update_bytes(BASE)}
+    assert result["command"] == "tritforge patch diff"
+    assert f"in {len(content)} bytes" in capsys.readouterr().out
+
+
+def test_inspect_tells_and_records(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("inspect update.patch --json told.json") == 0
+    told = inspect((folder / "update.patch").read_bytes())
+    assert json.loads((folder / "told.json").read_text())["metrics"] == told
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert lines["base_digest"] == network_digest(BASE) and lines["changed_trits"] == str(told["changed_trits"])
+    assert set(lines) == set(told)
+
+
+def test_apply_gives_the_new_network_and_back(folder: Path) -> None:
+    assert command("verify update.patch old.safetensors") == 0
+    assert command("apply update.patch old.safetensors -o made.safetensors") == 0
+    made = load_network("made.safetensors")
+    assert network_digest(made) == network_digest(NEW) and made.provenance["version"] == 1
+    assert command("reverse update.patch -o back.patch") == 0
+    assert (folder / "back.patch").read_bytes() == reverse((folder / "update.patch").read_bytes(), 2)
+    assert command("apply back.patch made.safetensors -o again.safetensors") == 0
+    assert network_digest(load_network("again.safetensors")) == network_digest(BASE)
+    assert command("compose update.patch back.patch -o nothing.patch") == 0
+    assert inspect((folder / "nothing.patch").read_bytes())["changed_trits"] == 0
+    assert command("diff made.safetensors old.safetensors -o next.patch") == 0
+    assert inspect((folder / "next.patch").read_bytes())["version"] == 2
+    assert command("reverse update.patch -o back9.patch --version 9") == 0
+    assert inspect((folder / "back9.patch").read_bytes())["version"] == 9
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("inspect none.patch", "none.patch: cannot be read"),
+        ("inspect old.safetensors", "old.safetensors: starts with"),
+        ("verify update.patch new.safetensors", "update.patch: made for network"),
+        ("verify update.patch update.patch", "not a readable .safetensors file"),
+        ("apply update.patch new.safetensors -o x", "made for network"),
+        ("compose update.patch update.patch -o x", "do not meet"),
+        ("reverse update.patch -o x --version 1", "update.patch: version is 1; it must be higher"),
+        ("diff old.safetensors new.safetensors -o x --version 0", "must be higher"),
+        ("verify update.patch old.safetensors --public-key old.safetensors", "public key has"),
+        ("verify update.patch old.safetensors --public-key none", "none: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_sentence(folder: Path, line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(line) == 2
+    told = capsys.readouterr()
+    assert words in told.err and told.err.count("\n") == 1 and told.out == ""
+    assert not (folder / "x").exists()
+
+
+def test_signed_patches_are_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("cryptography")
+    (folder / "server.key").write_bytes(bytes(range(32)))
+    (folder / "other.key").write_bytes(bytes(32))
+    assert command("key server.key -o server.pub") == command("key other.key -o other.pub") == 0
+    assert command("diff old.safetensors new.safetensors -o signed.patch --sign server.key") == 0
+    assert command("verify signed.patch old.safetensors --public-key server.pub") == 0
+    assert command("apply signed.patch old.safetensors -o x --public-key other.pub") == 2
+    assert "not by the given key" in capsys.readouterr().err and not (folder / "x").exists()
+    assert command("verify update.patch old.safetensors --public-key server.pub") == 2

@@ -1,0 +1,166 @@
+"""``tritforge patch``: make, look into, check, apply and combine patch files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tritforge import patch as patches
+from tritforge.cli.options import JsonOption, write_result
+from tritforge.errors import PatchError
+from tritforge.files import atomic_write, reason
+from tritforge.network_file import load_network, save_network
+from tritforge.patch_signature import check_signature, public_key_of, sign
+
+group = typer.Typer(
+    help="Make, look into, check, apply and combine patch files.",
+    no_args_is_help=True,
+    epilog="Example: tritforge patch diff old.safetensors new.safetensors -o update.patch --version 2",
+)
+
+PatchArgument = Annotated[Path, typer.Argument(metavar="PATCH", help="Patch file.")]
+NetworkArgument = Annotated[Path, typer.Argument(metavar="NETWORK", help="Network file that the patch starts from.")]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
+PublicKeyOption = Annotated[
+    Path | None, typer.Option("--public-key", help="File with the 32-byte Ed25519 key that must have signed the patch.")
+]
+PrivateKeyOption = Annotated[
+    Path | None, typer.Option("--sign", metavar="KEY", help="Sign with the 32-byte Ed25519 private key in this file.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command ``patch``."""
+    app.add_typer(group, name="patch")
+
+
+@group.command(epilog="Example: tritforge patch inspect update.patch --json update.json")
+def inspect(context: typer.Context, patch: PatchArgument, json: JsonOption = None) -> None:
+    """Tell what a patch file changes, what it costs and between which networks it leads."""
+    with _about(patch):
+        told = patches.inspect(_read(patch))
+    width = max(map(len, told))
+    for name, value in told.items():
+        typer.echo(f"{name:{width}}  {value:.1f}" if isinstance(value, float) else f"{name:{width}}  {value}")
+    write_result(context, json, told, data_digest=told["base_digest"])
+
+
+@group.command(epilog="Example: tritforge patch verify update.patch old.safetensors --public-key server.pub")
+def verify(patch: PatchArgument, network: NetworkArgument, public_key: PublicKeyOption = None) -> None:
+    """Check that a patch file is whole, fits a network and gives the network that it names."""
+    base = load_network(network)
+    with _about(patch):
+        content = _read(patch)
+        _check_signature(content, public_key)
+        patches.verify(content, base)
+    typer.echo(f"{patch} applies to {network}")
+
+
+@group.command(epilog="Example: tritforge patch apply update.patch old.safetensors -o new.safetensors")
+def apply(
+    patch: PatchArgument, network: NetworkArgument, output: OutputOption, public_key: PublicKeyOption = None
+) -> None:
+    """Apply a patch file to a network file and write the new network."""
+    base = load_network(network)
+    with _about(patch):
+        content = _read(patch)
+        _check_signature(content, public_key)
+        result = patches.apply_to_network(base, content)
+    save_network(output, result)
+    typer.echo(f"{output} is version {patches.network_version(result)}")
+
+
+@group.command(epilog="Example: tritforge patch diff old.safetensors new.safetensors -o update.patch --version 2")
+def diff(
+    context: typer.Context,
+    base: NetworkArgument,
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Network file that the patch leads to.")],
+    output: OutputOption,
+    version: Annotated[
+        int | None, typer.Option(help="Version of the new network; by default the next one.", show_default=False)
+    ] = None,
+    private_key: PrivateKeyOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Write the patch file that turns one network into another."""
+    old = load_network(base)
+    number = patches.network_version(old) + 1 if version is None else version
+    content = patches.diff(old, load_network(new), number)
+    told = _write(output, content, private_key)
+    told |= {"full_update_bytes": patches.full_update_bytes(old)}
+    write_result(context, json, told, data_digest=told["base_digest"])
+
+
+@group.command(epilog="Example: tritforge patch compose first.patch second.patch -o both.patch")
+def compose(
+    first: PatchArgument,
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="Patch file that starts where the first ends.")],
+    output: OutputOption,
+    private_key: PrivateKeyOption = None,
+) -> None:
+    """Write one patch file for two in a row."""
+    _write(output, patches.compose(_read(first), _read(second)), private_key)
+
+
+@group.command(epilog="Example: tritforge patch reverse update.patch -o back.patch --version 3")
+def reverse(
+    patch: PatchArgument,
+    output: OutputOption,
+    version: Annotated[
+        int | None, typer.Option(help="Version after going back; by default the next one.", show_default=False)
+    ] = None,
+    private_key: PrivateKeyOption = None,
+) -> None:
+    """Write the patch file that leads back to the base network, under a new version."""
+    with _about(patch):
+        content = _read(patch)
+        number = patches.inspect(content)["version"] + 1 if version is None else version
+        back = patches.reverse(content, number)
+    _write(output, back, private_key)
+
+
+@group.command(epilog="Example: tritforge patch key server.key -o server.pub")
+def key(
+    private_key: Annotated[Path, typer.Argument(metavar="KEY", help="File with a 32-byte private key.")],
+    output: OutputOption,
+) -> None:
+    """Write the public key that belongs to a private key (any 32 random bytes)."""
+    atomic_write(output, public_key_of(_read(private_key)))
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Lets the sentence of a PatchError name the file at ``path``."""
+    try:
+        yield
+    except PatchError as error:
+        text = str(error)
+        raise PatchError(f"{path}: {text.removeprefix('patch: ')}" if text.startswith("patch: ") else text) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PatchError(f"{path}: cannot be read: {reason(error)}") from error
+
+
+def _write(output: Path, content: bytes, private_key: Path | None) -> dict[str, Any]:
+    if private_key is not None:
+        content = sign(content, _read(private_key))
+    atomic_write(output, content)
+    told = patches.inspect(content)
+    typer.echo(
+        f"{output}: version {told['version']}, {told['changed_trits']} of {told['trits']} trits and "
+        f"{told['changed_affine_entries']} of {told['affine_entries']} affine entries in {len(content)} bytes"
+    )
+    return told
+
+
+def _check_signature(content: bytes, public_key: Path | None) -> None:
+    if public_key is not None:
+        check_signature(content, _read(public_key))
