@@ -1,0 +1,88 @@
+"""program_memories: every memory through the program port and through the core's port, against a model."""
+
+from __future__ import annotations
+
+import random
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ReadOnly, RisingEdge
+
+CYCLES = 4000
+
+
+class TB:
+    """A model of the four spaces, and of the two cycles that every read takes."""
+
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.random = random.Random(cocotb.RANDOM_SEED)
+        self.slot_words = int(dut.GroupChannels.value) // 2
+        sizes = (
+            int(dut.Descriptors.value) * 32,
+            int(dut.BitmapWords.value),
+            int(dut.AffineChannels.value) * 2,
+            int(dut.Slots.value) * self.slot_words,
+        )
+        self.memory = [[0] * size for size in sizes]
+        self.bits = (32, 32, 32, 36)
+        self.pipes: dict[str, list[int | None]] = {}
+
+    def expect(self, port: str, word: int, enable: bool = True) -> None:
+        """A read began, of a word with this value; checks the one that is due now."""
+        pipe = self.pipes.setdefault(port, [None, None])
+        due = pipe[1]
+        assert due is None or int(getattr(self.dut, port).value) == due, f"{port}"
+        if enable:
+            self.pipes[port] = [word, pipe[0]]
+
+    async def cycle(self, write: tuple[int, int, int] | None, far: bool = False) -> None:
+        """One cycle: a write or a read on the program port, and a read on each of the core's ports."""
+        dut, pick = self.dut, self.random.randrange
+        space = pick(4) if write is None else write[0]
+        address = pick(len(self.memory[space])) if write is None else write[1]
+        if far:
+            address = pick(len(self.memory[space]), 1 << 18)
+        word = self.random.getrandbits(36) if write is None else write[2]
+        dut.prog_we_i.value = write is not None
+        dut.prog_space_i.value, dut.prog_addr_i.value, dut.prog_wdata_i.value = space, address, word
+        desc, bitmap = pick(len(self.memory[0])), pick(len(self.memory[1]))
+        pair, slot = pick(len(self.memory[2]) // 4), pick(len(self.memory[3]) // self.slot_words)
+        bitmap_en, slot_en = self.random.random() < 0.7, self.random.random() < 0.7
+        dut.desc_addr_i.value, dut.affine_addr_i.value = desc, pair
+        dut.bitmap_en_i.value, dut.bitmap_addr_i.value = bitmap_en, bitmap
+        dut.slot_en_i.value, dut.slot_addr_i.value = slot_en, slot
+        await ReadOnly()
+        assert dut.prog_in_range_o.value == (not far)
+        self.expect("desc_rdata_o", self.memory[0][desc])
+        self.expect("bitmap_rdata_o", self.memory[1][bitmap], bitmap_en)
+        self.expect("affine_rdata_o", sum(self.memory[2][4 * pair + i] << (32 * i) for i in range(4)))
+        row = self.memory[3][slot * self.slot_words : (slot + 1) * self.slot_words]
+        self.expect("slot_rdata_o", sum(value << (36 * i) for i, value in enumerate(row)), slot_en)
+        if far:
+            self.pipes["prog_rdata_o"] = [None, self.pipes["prog_rdata_o"][0]]
+        else:
+            self.expect("prog_rdata_o", self.memory[space][address])
+        if write and not far:
+            self.memory[space][address] = word & ((1 << self.bits[space]) - 1)
+        await RisingEdge(dut.clk_i)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def memories_match_the_model(dut) -> None:
+    """Fill everything, then random writes, in and out of range, with reads on all ports in every cycle."""
+    tb = TB(dut)
+    Clock(dut.clk_i, 10, "ns").start()
+    for space, memory in enumerate(tb.memory):
+        for address in range(len(memory)):
+            word = tb.random.getrandbits(36)
+            dut.prog_we_i.value, dut.prog_space_i.value = 1, space
+            dut.prog_addr_i.value, dut.prog_wdata_i.value = address, word
+            memory[address] = word & ((1 << tb.bits[space]) - 1)
+            await RisingEdge(dut.clk_i)
+    for _ in range(4):
+        await tb.cycle(None)
+    for _ in range(CYCLES):
+        space = tb.random.randrange(4)
+        write = (space, tb.random.randrange(len(tb.memory[space])), tb.random.getrandbits(36))
+        await tb.cycle(write if tb.random.random() < 0.4 else None, far=tb.random.random() < 0.1)
