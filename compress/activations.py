@@ -51,7 +51,7 @@ class ActivationQuantiser(nn.Module):
         return self.peak.clamp(min=1e-6) / self.top
 
     def levels(self, values: Tensor) -> Tensor:
-        """Integer levels 0 to ``2**A - 1`` of real values, as fp32 with a straight-through gradient inside the range."""
+        """Integer levels 0 to ``2**A - 1`` of real values, fp32, with a straight-through gradient inside the range."""
         return round_half_up((values / self.scale).clamp(0, self.top))
 
     def forward(self, values: Tensor) -> Tensor:

@@ -47,14 +47,16 @@ def shift_images(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     columns = torch.arange(width, device=images.device) - right[:, None]
     inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
     batch = torch.arange(len(images), device=images.device)[:, None, None]
-    moved = images.permute(0, 2, 3, 1)[batch, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]]
+    moved = images.permute(0, 2, 3, 1)[
+        batch, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
+    ]
     return moved.permute(0, 3, 1, 2) * inside.to(images.dtype)
 
 
 def turn_images(images: Tensor, degrees: Tensor, size: Tensor) -> Tensor:
-    """Images ``(B, C, H, W)`` of pixels 0 to 255 turned counter-clockwise by ``degrees (B,)`` and enlarged by ``size (B,)``.
+    """Images ``(B, C, H, W)`` turned counter-clockwise by ``degrees (B,)`` and enlarged by ``size (B,)``.
 
-    Bilinear, rounded to whole pixels; pixel 0 comes in.
+    Pixels run from 0 to 255; bilinear, rounded to whole pixels; pixel 0 comes in.
     """
     angle = degrees * (math.pi / 180)
     cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size

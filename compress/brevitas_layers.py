@@ -17,7 +17,7 @@ from tritforge.compress.ternary import TernaryScale, ternarise, ternary_scale, t
 
 
 class TernaryTensorQuant(nn.Module):
-    """Weights to ``(scale * trit, scale, zero point 0, bit width 2)``, the four values of a Brevitas tensor quantiser."""
+    """Weights to ``(scale * trit, scale, zero point 0, bit width 2)``, as a Brevitas tensor quantiser gives them."""
 
     def __init__(self) -> None:
         super().__init__()

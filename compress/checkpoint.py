@@ -35,6 +35,7 @@ class Checkpoint:
         optimizer: state of the optimiser; empty once finished.
         generator: state of the generator that draws the order of the data and the augmentation.
         order: permutation of the training images of the running epoch.
+        sums: loss, penalty and steps gathered in the running epoch, for the log.
         environment: torch version, threads and machine, which decide the last bits of a result.
         finished: whether training has ended and batch-norm statistics are final.
         network_digest: digest of the integer network exported from these latent weights, once there is one.
@@ -47,6 +48,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     generator: torch.Tensor
     order: torch.Tensor
+    sums: tuple[float, float, int] = (0.0, 0.0, 0)
     environment: dict[str, Any] = field(default_factory=lambda: environment())
     finished: bool = False
     network_digest: str = ""
@@ -94,10 +96,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if target.is_dir():
         target = target / "checkpoint.pt"
     try:
-        content = torch.load(target, map_location="cpu", weights_only=True)
+        stored = io.BytesIO(target.read_bytes())
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {target}: {reason(error)}") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    try:
+        content = torch.load(stored, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(f"{target} is not a training checkpoint, or it is damaged") from error
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise CheckpointError(f"{target} is not a training checkpoint of format {FORMAT}")

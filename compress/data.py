@@ -23,7 +23,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
-            raise DataError(f"there are {len(self.images)} images and {len(self.labels)} labels; they must be equally many")
+            raise DataError(
+                f"there are {len(self.images)} images and {len(self.labels)} labels; they must be equally many"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +53,7 @@ class Dataset:
 
     def zero_point(self) -> tuple[int, ...]:
         """Integer ``z`` of each channel: the mean training pixel, rounded."""
-        return tuple(int(round(mean)) for mean in self.train.images.mean(axis=(0, 2, 3), dtype=np.float64))
+        return tuple(round(float(mean)) for mean in self.train.images.mean(axis=(0, 2, 3), dtype=np.float64))
 
     def digest(self) -> str:
         """SHA-256 of the decoded pixels and labels of all parts, with their shapes."""

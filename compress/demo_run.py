@@ -1,4 +1,4 @@
-"""The training half of the demo: digits in full precision and ternary, and one partial update after a recorded shift."""
+"""The training half of the demo: digits in full precision and ternary, and a partial update after a recorded shift."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tritforge.compress.partial_update import UpdateSettings, partial_update, up
 from tritforge.compress.recipe import load_recipe
 from tritforge.compress.recorded_shift import camera_askew
 from tritforge.compress.train import TrainingRun, recipe_dataset, remaining_steps, train
-from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write
 from tritforge.network import Network
 from tritforge.patch import diff, full_update_bytes, network_version

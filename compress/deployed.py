@@ -24,7 +24,9 @@ def model_of_checkpoint(checkpoint: Checkpoint, image: tuple[int, int, int], cla
         CheckpointError: the run is not finished, or its weights do not fit its recipe.
     """
     if not checkpoint.finished:
-        raise CheckpointError(f"the checkpoint stands at step {checkpoint.step} of an unfinished run; finish training first")
+        raise CheckpointError(
+            f"the checkpoint stands at step {checkpoint.step} of an unfinished run; finish training first"
+        )
     model = build_model(checkpoint.recipe, image, classes, checkpoint.zero_point)
     try:
         model.load_state_dict(checkpoint.model)
@@ -37,7 +39,7 @@ def deployed_model(checkpoint: Checkpoint, network: Network) -> Model:
     """The model whose export is ``network``.
 
     Raises:
-        CheckpointError: the network was not exported from this checkpoint; the message names the first layer that differs.
+        CheckpointError: the network was not exported from this checkpoint; it names the first layer that differs.
     """
     image = (network.input.channels, network.input.height, network.input.width)
     model = model_of_checkpoint(checkpoint, image, network.classes)
@@ -58,7 +60,7 @@ def _same_integers(ours: object, theirs: object) -> bool:
 
 
 def freeze(model: Model) -> None:
-    """Pin thresholds, scales, batch norms and activation scales, and let only ternary latent weights have a gradient."""
+    """Pin thresholds, scales, batch norms and activation scales; only ternary latent weights keep a gradient."""
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -78,4 +80,3 @@ def stored_weights(network: Network) -> dict[str, Tensor]:
         kept = lanes & layer.stored[:, :, None, None]
         masks[layer.name] = torch.from_numpy(ungroup_weights(kept, layer.inputs, layer.kernel))
     return masks
-

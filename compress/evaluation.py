@@ -47,7 +47,7 @@ def model_accuracy(model: Model, split: Split) -> float:
 
 @torch.no_grad()
 def settle_statistics(model: Model, images: NDArray[np.uint8]) -> None:
-    """Replace the running batch-norm statistics by averages over all ``images``, in fp32 and with fixed activation scales.
+    """Replace running batch-norm statistics by averages over all ``images``, in fp32 and with fixed activation scales.
 
     Running means gathered while trits still change, or in bfloat16, are not what export should fold.
     """

@@ -2,7 +2,7 @@
 
 Batch norm, ternary scale, activation scales and biases fold into the integers ``M, B, R, S`` of
 :mod:`tritforge.arithmetic`, in float64 from the model's fp32 statistics. With ``s`` the real value of one step of a map
-or weight and batch norm written as ``g * value + b``, one step of the accumulator is worth ``g * s_weight * s_in / s_out``
+or weight and batch norm written as ``g * value + b``, one accumulator step is worth ``g * s_weight * s_in / s_out``
 output steps, the offset ``b / s_out`` and one step of the residual ``s_residual / s_out``.
 """
 
@@ -49,7 +49,9 @@ def export_network(
         NetworkError: a full-precision model, or values that the integer arithmetic cannot hold.
     """
     if model.precision != "ternary":
-        raise NetworkError(f"a model of precision {model.precision!r} has no integer network; export takes a ternary one")
+        raise NetworkError(
+            f"a model of precision {model.precision!r} has no integer network; export takes a ternary one"
+        )
     channels, height, width = model.topology.image
     steps = {INPUT: INPUT_SCALE}
     sizes = {INPUT: (height, width)}
@@ -119,7 +121,7 @@ def _convolution(
 
 
 def _classifier(node: ClassifierNode, stage: nn.Module, step: float) -> Convolution:
-    """Logits in steps of ``2**-S``: the shift that scales ``M`` and ``B`` is common to all classes and is not undone."""
+    """Logits in steps of ``2**-S``: the shift that scales ``M`` and ``B`` is common to all classes, and stays in."""
     assert isinstance(stage, ClassifierStage)
     levels, channel_steps = weight_levels(stage.linear.weight)
     multiplier, bias, _, _ = fold_affine(_float64(channel_steps) * step, _float64(stage.linear.bias), layer=node.name)

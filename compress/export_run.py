@@ -53,7 +53,9 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
     checkpoint = load_checkpoint(folder)
     recipe = checkpoint.recipe
     if recipe.precision != "ternary":
-        raise NetworkError(f"run {folder} has precision {recipe.precision!r}; only ternary runs have an integer network")
+        raise NetworkError(
+            f"run {folder} has precision {recipe.precision!r}; only ternary runs have an integer network"
+        )
     dataset = load_dataset(recipe.dataset, data_folder or recipe.data_folder, recipe.validation_fraction)
     model = model_of_checkpoint(checkpoint, dataset.image_shape, dataset.classes)
     network = export_network(model, recipe.group_channels)

@@ -1,8 +1,8 @@
 """The full update that a partial one is measured against: everything a patch could carry is free.
 
 Latent weights, thresholds and scales of the ternary layers, batch norms and the classifier's bias (the affine entries)
-train on from the deployed state. Activation scales and multi-bit weights stay as they are and groups that are not stored
-stay empty, so that the result has the deployed network's memory layout.
+train on from the deployed state. Activation scales and multi-bit weights stay as they are and groups that are not
+stored stay empty, so that the result has the deployed network's memory layout.
 """
 
 from __future__ import annotations

@@ -219,5 +219,7 @@ def _with_trits(network: Network, trits: dict[str, NDArray[np.int16]], selected:
     """The network with new trits; whatever else would differ is a defect."""
     layers = {layer.name: layer for layer in network.ternary_layers()}
     for name, layer in layers.items():
-        assert not np.any((trits[name] != layer.weights) & ~selected[name].numpy()), f"{name}: an unselected trit differs"
+        assert not np.any((trits[name] != layer.weights) & ~selected[name].numpy()), (
+            f"{name}: an unselected trit differs"
+        )
     return network.with_layers({name: replace(layer, weights=trits[name]) for name, layer in layers.items()})

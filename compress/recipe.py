@@ -82,7 +82,13 @@ _AT_LEAST: dict[str, float] = {
     "label_smoothing": 0,
 }
 _ABOVE: dict[str, float] = {"learning_rate": 0, "validation_fraction": 0}
-_BELOW: dict[str, float] = {"validation_fraction": 1, "momentum": 1, "zoom": 1, "warmup_fraction": 1, "label_smoothing": 1}
+_BELOW: dict[str, float] = {
+    "validation_fraction": 1,
+    "momentum": 1,
+    "zoom": 1,
+    "warmup_fraction": 1,
+    "label_smoothing": 1,
+}
 _ONE_OF: dict[str, tuple[Any, ...]] = {
     "precision": ("ternary", "float"),
     "layers": ("plain", "brevitas"),
@@ -118,7 +124,9 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
             why = reason(error) if isinstance(error, OSError) else "it is not UTF-8 text"
             raise RecipeError(f"cannot read recipe {name}: {why}") from error
     else:
-        raise RecipeError(f"there is no recipe {name!r}; there are {', '.join(recipe_names())}, or the path of a .toml file")
+        raise RecipeError(
+            f"there is no recipe {name!r}; there are {', '.join(recipe_names())}, or the path of a .toml file"
+        )
     recipe = parse_recipe(text, source)
     for override in overrides:
         key, equals, value = override.partition("=")

@@ -85,7 +85,9 @@ def residual_network(
     nodes: list[Node] = [ConvNode("stem", INPUT, image[0], width, ternary=False)]
     for stage, (outputs, blocks, first_stride) in enumerate(stages, start=1):
         if outputs < width or (outputs - width) % 2:
-            raise RecipeError(f"stage {stage} has {outputs} channels after {width}; an option-A shortcut needs evenly more")
+            raise RecipeError(
+                f"stage {stage} has {outputs} channels after {width}; an option-A shortcut needs evenly more"
+            )
         for block in range(1, blocks + 1):
             stem = f"stage{stage}.block{block}"
             entry, stride = nodes[-1].name, first_stride if block == 1 else 1

@@ -144,8 +144,10 @@ def train(
     state = _resume(recipe, folder, model, optimizer, generator)
     if state is None:
         atomic_write(folder / RECIPE_FILE, recipe.to_toml().encode())
-        state = Checkpoint(recipe, 0, dataset.zero_point(), {}, {}, generator.get_state(), torch.empty(0, dtype=torch.long))
-    log = _Log(folder, state.step, recipe.tensorboard)
+        state = Checkpoint(
+            recipe, 0, dataset.zero_point(), {}, {}, generator.get_state(), torch.empty(0, dtype=torch.long)
+        )
+    log = _Log(folder, state.step, state.sums, recipe.tensorboard)
     augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
     images = torch.from_numpy(dataset.train.images).to(device)
     labels = torch.from_numpy(dataset.train.labels).to(device)
@@ -160,7 +162,10 @@ def train(
         loss, penalty = _step(recipe, model, optimizer, rate, augment(images[chosen], generator), labels[chosen])
         log.gather(loss, penalty)
         if position == per_epoch - 1:
-            log.write(step + 1, {"epoch": step // per_epoch + 1, "learning_rate": rate, **_epoch_figures(recipe, model, dataset)})
+            log.write(
+                step + 1,
+                {"epoch": step // per_epoch + 1, "learning_rate": rate, **_epoch_figures(recipe, model, dataset)},
+            )
         if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == total:
             state = replace(
                 state,
@@ -169,6 +174,7 @@ def train(
                 optimizer=optimizer.state_dict(),
                 generator=generator.get_state(),
                 order=order,
+                sums=log.sums,
             )
             save_checkpoint(folder / CHECKPOINT_FILE, state)
         if advance is not None:
@@ -260,13 +266,13 @@ def _resume(
 class _Log:
     """``log.csv`` with a row an epoch; rows after the step that a run resumes from are dropped."""
 
-    def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
+    def __init__(self, folder: Path, step: int, sums: tuple[float, float, int], tensorboard: bool) -> None:
         self.path = folder / LOG_FILE
         self.rows: list[dict[str, Any]] = []
         if step and self.path.exists():
             with open(self.path, newline="", encoding="utf-8") as stream:
                 self.rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
-        self.loss = self.penalty = self.count = 0.0
+        self.sums = sums
         self.board = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -274,11 +280,12 @@ class _Log:
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
     def gather(self, loss: Tensor, penalty: Tensor) -> None:
-        self.loss, self.penalty, self.count = self.loss + float(loss), self.penalty + float(penalty), self.count + 1
+        self.sums = (self.sums[0] + float(loss), self.sums[1] + float(penalty), self.sums[2] + 1)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
-        means = {"loss": self.loss / self.count, "penalty": self.penalty / self.count}
-        self.loss = self.penalty = self.count = 0.0
+        loss, penalty, count = self.sums
+        means = {"loss": loss / count, "penalty": penalty / count}
+        self.sums = (0.0, 0.0, 0)
         self.rows.append({"step": step, **means, **figures})
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[-1]), extrasaction="ignore")

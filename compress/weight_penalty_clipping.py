@@ -1,8 +1,8 @@
 """Weight penalty clipping: group lasso that leaves groups above a self-adapting threshold alone.
 
 ``sum over layers l and groups i of min(||W_li||_2, delta_l)`` with ``delta_l = a * mean_i ||W_li||_2`` (dissertation
-eq. 2.6 and 2.7), over latent weights. ``delta_l`` is a constant of the backward pass; ``a = inf`` never clips and is the
-naive combination of eq. 2.5. Groups are the PE groups of :mod:`tritforge.pe_groups`.
+eq. 2.6 and 2.7), over latent weights. ``delta_l`` is a constant of the backward pass; ``a = inf`` never clips and is
+the naive combination of eq. 2.5. Groups are the PE groups of :mod:`tritforge.pe_groups`.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def test_digits_network_is_strided_once_and_residuals_read_the_blocks_input():
 
 
 def test_widths_that_the_pe_cannot_group_are_refused():
-    with pytest.raises(RecipeError, match=r"stage2\.block1\.conv2 has 24 input channels; the PE groups multiples of 16"):
+    with pytest.raises(
+        RecipeError, match=r"stage2\.block1\.conv2 has 24 input channels; the PE groups multiples of 16"
+    ):
         build_topology("residual3", (1, 8, 8), 10, widths=(16, 24))
 
 

@@ -36,14 +36,16 @@ def export(
         advance(1)
     agreement = done.agreement
     typer.echo(f"network file           {done.path}")
-    typer.echo(f"accuracy               {done.integer_accuracy:.2f} % integer, {done.fake_quantised_accuracy:.2f} % as trained")
+    typer.echo(
+        f"accuracy               {done.integer_accuracy:.2f} % integer, {done.fake_quantised_accuracy:.2f} % as trained"
+    )
     typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
     typer.echo(f"equal class            {100 * agreement.equal_argmax_fraction:.2f} % of {agreement.images} images")
     typer.echo(f"within one step        {100 * agreement.worst_layer:.3f} % of the worst layer's activations")
     if not agreement.holds():
         typer.echo(
-            f"warning: the network does not follow its model as it should: at least {100 * EQUAL_ARGMAX:g} % equal classes "
-            f"and {100 * WITHIN_ONE:g} % of activations within one step are expected",
+            f"warning: the network does not follow its model as it should: expected are {100 * EQUAL_ARGMAX:g} % equal "
+            f"classes and {100 * WITHIN_ONE:g} % of activations within one step",
             err=True,
         )
     metrics = {

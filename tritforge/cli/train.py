@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe that comes with tritforge, or the path of a TOML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Name of a recipe that comes with tritforge, or the path of a TOML file.")
+    ],
     run: Annotated[
         Path | None, typer.Option(help="Run folder.  [default: runs/<recipe>-seed<seed>]", show_default=False)
     ] = None,
@@ -44,7 +46,10 @@ def train(
     resolved = replace_values(resolved, chosen, "the command line")
     folder = run or Path("runs") / f"{Path(recipe).stem}-seed{resolved.seed}"
     dataset = recipe_dataset(resolved)
-    with warnings.catch_warnings(record=True) as caught, progress("training", remaining_steps(resolved, folder, dataset)) as advance:
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        progress("training", remaining_steps(resolved, folder, dataset)) as advance,
+    ):
         warnings.simplefilter("always", UserWarning)
         done = train_recipe(resolved, folder, dataset=dataset, advance=advance)
     for warning in caught:

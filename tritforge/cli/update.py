@@ -42,15 +42,19 @@ def update(
     dataset = network_dataset(deployed, data_folder)
     done = update_demo(deployed, checkpoint, dataset, ratio, output, degrees, seed, progress)
     figures = done.figures
+    before, after = figures.validation_before, figures.validation_after
     if done.patch_path is None:
-        typer.echo(f"no patch: validation did not improve ({figures.validation_before:.2f} to {figures.validation_after:.2f} %)")
+        typer.echo(f"no patch: validation did not improve ({before:.2f} to {after:.2f} %)")
     else:
         typer.echo(f"patch file             {done.patch_path}")
-        typer.echo(f"patch size             {figures.patch_bytes} bytes, a full update takes {figures.full_update_bytes}")
-    typer.echo(f"changed trits          {figures.changed_trits} of {figures.stored_trits} ({100 * figures.updating_ratio:.2f} %)")
+        typer.echo(
+            f"patch size             {figures.patch_bytes} bytes, a full update takes {figures.full_update_bytes}"
+        )
+    percent = 100 * figures.updating_ratio
+    typer.echo(f"changed trits          {figures.changed_trits} of {figures.stored_trits} ({percent:.2f} %)")
     typer.echo(
-        f"accuracy, shifted      {figures.accuracy_before_patch:.2f} % before, {figures.accuracy_after_patch:.2f} % after, "
-        f"{figures.accuracy_full_retraining:.2f} % with full retraining"
+        f"accuracy, shifted      {figures.accuracy_before_patch:.2f} % before, "
+        f"{figures.accuracy_after_patch:.2f} % after, {figures.accuracy_full_retraining:.2f} % with full retraining"
     )
     typer.echo(
         f"accuracy, original     {figures.original_accuracy_before_patch:.2f} % before, "

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from compress_samples import SMALL, small_digits
+
+from tritforge.compress.checkpoint import CheckpointError
+from tritforge.compress.deployed import deployed_model, freeze, model_of_checkpoint, stored_weights
+from tritforge.compress.evaluation import settle_statistics
+from tritforge.compress.export import export_network, ternary_weights
+from tritforge.compress.full_retraining import full_retraining
+from tritforge.compress.partial_update import UpdateSettings, partial_update, update_steps
+from tritforge.compress.recorded_shift import camera_askew
+from tritforge.compress.train import train
+from tritforge.compress.weight_penalty_clipping import group_norms, grouped
+from tritforge.errors import NetworkError, RecipeError
+from tritforge.network import AveragePool
+from tritforge.patch import apply_to_network, diff
+from tritforge.pe_groups import group_weights
+
+SETTINGS = UpdateSettings(epochs=3, learning_rate=5e-4)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
+    """A small trained network without its 40 % smallest groups, its run, and shifted data."""
+    recipe = replace(SMALL, epochs=8, shift_pixels=0, checkpoint_steps=1000, penalty=0.0)
+    data = small_digits(600)
+    run = train(recipe, tmp_path_factory.mktemp("deployed"), dataset=data)
+    with torch.no_grad():
+        for layer in run.model.ternary_layers().values():
+            norms = group_norms(layer.weight)
+            grouped(layer.weight)[norms < norms.quantile(0.4)] = 0
+    settle_statistics(run.model, data.train.images)
+    run = replace(run, checkpoint=replace(run.checkpoint, model=run.model.state_dict()))
+    return run, export_network(run.model), camera_askew(data, 30)
+
+
+@pytest.fixture(scope="module")
+def update(deployed):
+    run, network, shifted = deployed
+    steps = []
+    model = deployed_model(run.checkpoint, network)
+    result = partial_update(model, network, shifted.train, shifted.validation, 0.02, SETTINGS, steps.append)
+    assert sum(steps) == update_steps(len(shifted.train), SETTINGS)
+    return result
+
+
+def test_an_update_improves_validation_within_its_budget(deployed, update):
+    _, network, _ = deployed
+    assert update.validation_after > update.validation_before
+    selected = sum(int(mask.sum()) for mask in update.selected.values())
+    assert 0 < update.changed_trits <= selected <= math.floor(0.02 * update.stored_trits)
+    assert update.updating_ratio <= 0.02
+    assert update.stored_trits == sum(
+        int(layer.stored.sum()) * group_weights(layer.weights).shape[2] * 16 for layer in network.ternary_layers()
+    )
+
+
+def test_only_selected_trits_of_stored_groups_differ_and_everything_else_is_the_deployed_network(deployed, update):
+    _, network, _ = deployed
+    for old, new in zip(network.layers, update.network.layers, strict=True):
+        assert np.array_equal(old.multiplier, new.multiplier)
+        assert np.array_equal(old.bias, new.bias)
+        assert old.shift == new.shift
+        if isinstance(old, AveragePool) or not old.ternary:
+            assert isinstance(old, AveragePool) or np.array_equal(old.weights, new.weights)
+            continue
+        assert np.array_equal(old.stored, new.stored)
+        assert all(np.array_equal(a, b) for a, b in zip(old.active, new.active, strict=True))
+        assert old.residual_multiplier == new.residual_multiplier
+        assert not ((old.weights != new.weights) & ~update.selected[old.name]).any()
+        assert not group_weights(new.weights)[~old.stored].any()
+
+
+def test_the_patch_codec_carries_the_update(deployed, update):
+    _, network, _ = deployed
+    patched = apply_to_network(network, diff(network, update.network, 1))
+    for ours, theirs in zip(patched.ternary_layers(), update.network.ternary_layers(), strict=True):
+        assert np.array_equal(ours.weights, theirs.weights)
+
+
+def test_a_round_that_does_not_improve_sends_nothing(deployed):
+    run, network, shifted = deployed
+    model = deployed_model(run.checkpoint, network)
+    # Labels moved by one teach the opposite of what validation asks.
+    wrong = replace(shifted.train, labels=(shifted.train.labels + 1) % 10)
+    result = partial_update(model, network, wrong, shifted.validation, 0.05, replace(SETTINGS, epochs=1))
+    assert result.validation_after <= result.validation_before
+    assert result.network is network
+    assert result.changed_trits == 0
+
+
+def test_the_model_is_left_as_it_was(deployed):
+    run, network, shifted = deployed
+    model = deployed_model(run.checkpoint, network)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    small = shifted.train.take(np.arange(64))
+    partial_update(model, network, small, shifted.validation, 0.01, UpdateSettings(epochs=1))
+    full_retraining(model, network, small, UpdateSettings(epochs=1))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(layer.frozen is None for layer in model.ternary_layers().values())
+
+
+def test_frozen_thresholds_keep_the_other_trits_when_the_largest_weight_grows(deployed):
+    run, network, _ = deployed
+    model = deployed_model(run.checkpoint, network)
+    freeze(model)
+    layer = model.ternary_layers()["stage2.block1.conv2"]
+    before = layer.trits()
+    with torch.no_grad():
+        layer.weight[0, 0, 0, 0] = 100.0
+    assert int((layer.trits() != before).sum()) <= 1
+    layer.frozen = None
+    assert int((layer.trits() != before).sum()) > 100
+
+
+def test_a_network_of_another_run_is_refused(deployed):
+    run, network, shifted = deployed
+    model = deployed_model(run.checkpoint, network)
+    layer = network.ternary_layers()[1]
+    weights = np.where(layer.stored.any(), -layer.weights, layer.weights)
+    other = network.with_layers({layer.name: replace(layer, weights=weights)})
+    with pytest.raises(
+        CheckpointError, match=f"layer {layer.name} of the network was not exported from this checkpoint"
+    ):
+        deployed_model(run.checkpoint, other)
+    with pytest.raises(NetworkError, match=f"layer {layer.name}: the model's trits are not those"):
+        partial_update(model, other, shifted.train, shifted.validation, 0.01, SETTINGS)
+
+
+@pytest.mark.parametrize("ratio", [0.0, -0.1, 1.1, float("nan")])
+def test_ratios_out_of_range_are_refused(deployed, ratio):
+    run, network, shifted = deployed
+    with pytest.raises(RecipeError, match="must be above 0 and at most 1"):
+        partial_update(run.model, network, shifted.train, shifted.validation, ratio, SETTINGS)
+
+
+def test_an_unfinished_run_has_no_deployed_network(deployed):
+    run, _, _ = deployed
+    with pytest.raises(CheckpointError, match="unfinished run"):
+        model_of_checkpoint(replace(run.checkpoint, finished=False), (1, 8, 8), 10)
+
+
+def test_full_retraining_changes_affine_entries_and_trits_but_keeps_layout(deployed):
+    run, network, shifted = deployed
+    model = deployed_model(run.checkpoint, network)
+    retrained = full_retraining(model, network, shifted.train, UpdateSettings(epochs=2, learning_rate=0.05))
+    for old, new in zip(network.convolutions(), retrained.convolutions(), strict=True):
+        assert not np.array_equal(old.bias, new.bias)
+        if old.ternary:
+            assert np.array_equal(old.stored, new.stored)
+            assert not np.array_equal(old.weights, new.weights)
+        else:
+            assert np.array_equal(old.weights, new.weights)
+
+
+def test_stored_masks_cover_exactly_the_weights_of_stored_groups(deployed):
+    run, network, _ = deployed
+    trits = ternary_weights(run.model)
+    for name, mask in stored_weights(network).items():
+        layer = network.layer(name)
+        lanes = group_weights(mask.numpy())
+        assert np.array_equal(lanes.all(axis=(2, 3)), layer.stored)
+        assert np.array_equal(lanes.any(axis=(2, 3)), layer.stored)
+        assert not trits[name][~mask.numpy()].any()

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from compress_samples import SMALL, small_digits
+
+from tritforge.compress.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tritforge.compress.recipe import load_recipe
+from tritforge.compress.train import CHECKPOINT_FILE, one_cycle, remaining_steps, train
+from tritforge.errors import RecipeError, TritforgeError
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(steps: int):
+    """A progress callback that ends the run from within after some steps of this process."""
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if done == steps:
+            raise Stop
+
+    return advance
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(SMALL, tmp_path_factory.mktemp("whole"), dataset=small_digits())
+
+
+def assert_same_weights(run, whole):
+    ours, theirs = run.model.state_dict(), whole.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"optimizer": "sgd", "learning_rate": 0.05}, {"bfloat16": True, "channels_last": True}]
+)
+def test_a_run_stopped_twice_ends_in_the_same_weights_and_log_bit_for_bit(tmp_path, whole, change):
+    recipe, data = replace(SMALL, **change), small_digits()
+    if change:
+        whole = train(recipe, tmp_path / "whole", dataset=data)
+    folder = tmp_path / "stopped"
+    for steps in (4, 7):
+        with pytest.raises(Stop):
+            train(recipe, folder, dataset=data, advance=stop_after(steps))
+    run = train(recipe, folder, dataset=data)
+    assert run.resumed_from == 11
+    assert_same_weights(run, whole)
+    assert (folder / "log.csv").read_bytes() == (whole.folder / "log.csv").read_bytes()
+
+
+def test_a_run_killed_between_two_checkpoints_repeats_the_lost_steps(tmp_path, whole):
+    recipe = replace(SMALL, checkpoint_steps=4)
+    program = f"""
+        import os, signal
+        from dataclasses import replace
+        from compress_samples import SMALL, small_digits
+        from tritforge.compress.train import train
+        steps = 0
+        def advance(count):
+            global steps
+            steps += count
+            if steps == 10:
+                os.kill(os.getpid(), signal.SIGKILL)
+        train(replace(SMALL, checkpoint_steps=4), {str(tmp_path)!r}, dataset=small_digits(), advance=advance)
+    """
+    tests = Path(__file__).resolve().parents[1]
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=tests, capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert load_checkpoint(tmp_path).step == 8
+    run = train(recipe, tmp_path, dataset=small_digits())
+    assert run.resumed_from == 8
+    assert_same_weights(run, whole)
+
+
+def test_seeds_give_different_weights_and_the_log_tells_each_layers_threshold(tmp_path, whole):
+    other = train(replace(SMALL, seed=1, epochs=1), tmp_path, dataset=small_digits())
+    layer = "stages.stage1_block1_conv1.conv.weight"
+    assert not torch.equal(other.model.state_dict()[layer], whole.model.state_dict()[layer])
+    with open(whole.folder / "log.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    names = [name for name in rows[0] if name.startswith("delta.")]
+    assert names == [f"delta.{node.name}" for node in whole.model.topology.ternary_nodes()]
+    assert all(float(row[name]) > 0 for row in rows for name in names)
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_a_finished_run_is_only_read_again(whole):
+    again = train(SMALL, whole.folder, dataset=small_digits(), advance=stop_after(1))
+    assert again.step_seconds == 0
+    assert remaining_steps(SMALL, whole.folder, small_digits()) == 0
+    assert_same_weights(again, whole)
+
+
+def test_the_resolved_recipe_lies_in_the_run_folder(whole):
+    assert load_recipe(str(whole.folder / "recipe.toml")) == SMALL
+
+
+def test_a_folder_with_another_recipe_is_refused_and_names_the_key(whole):
+    with pytest.raises(RecipeError, match=r"holds a run with penalty = 0\.003, not 0\.1"):
+        train(replace(SMALL, penalty=0.1), whole.folder, dataset=small_digits())
+
+
+def test_another_environment_is_warned_of(tmp_path, whole):
+    checkpoint = load_checkpoint(whole.folder)
+    checkpoint.environment["torch"] = "1.0"
+    save_checkpoint(tmp_path / CHECKPOINT_FILE, checkpoint)
+    with pytest.warns(UserWarning, match=r"written with torch 1\.0, this run has"):
+        train(SMALL, tmp_path, dataset=small_digits())
+
+
+def test_damaged_and_foreign_checkpoints_are_told(tmp_path, whole):
+    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
+        load_checkpoint(tmp_path / "missing.pt")
+    content = (whole.folder / CHECKPOINT_FILE).read_bytes()
+    for damaged in (b"", b"not a checkpoint", content[: len(content) // 2]):
+        (tmp_path / CHECKPOINT_FILE).write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="not a training checkpoint"):
+            load_checkpoint(tmp_path)
+    torch.save({"format": 99}, tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(CheckpointError, match="not a training checkpoint of format 1"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Malicious:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"format": 1, "step": Malicious()}, tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(TritforgeError, match="device is 'nonsense'"):
+        train(replace(SMALL, device="nonsense"), tmp_path, dataset=small_digits())
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
+    rates = [one_cycle(step, 100, 0.5, 0.2) for step in range(100)]
+    assert max(rates) == rates[20] == 0.5
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert 0 < rates[0] < 0.05
+    assert rates[-1] < 0.001
