@@ -16,6 +16,7 @@ from tritforge.network import (
     group_sparsity,
     output_size,
     residual_stride,
+    uncentred_bias,
 )
 from tritforge.pe_groups import group_weights
 
@@ -232,3 +233,29 @@ def test_option_a_fits_or_is_refused(source: Any, shape: Any, expected: tuple[in
             residual_stride(layer, source, shape)
     else:
         assert residual_stride(layer, source, shape) == expected
+
+
+def test_the_uncentred_bias_serves_unsigned_pixels() -> None:
+    network = tiny_network()
+    stem, first = network.layer("stem"), network.layer("first")
+    assert isinstance(stem, Convolution) and isinstance(first, Convolution)
+    rng = np.random.default_rng(0)
+    zero = np.array(network.input.zero_point)[:, None, None]
+    folded = uncentred_bias(stem, network.input)
+    for _ in range(5):
+        window = rng.integers(0, 256, (2, 3, 3))
+        centred = (stem.weights * (window - zero)).sum(axis=(1, 2, 3)) * stem.multiplier + stem.bias
+        assert np.array_equal((stem.weights * window).sum(axis=(1, 2, 3)) * stem.multiplier + folded, centred)
+    assert uncentred_bias(first, network.input) is first.bias
+
+
+def test_the_uncentred_bias_keeps_its_width() -> None:
+    network = tiny_network()
+    stem = network.layer("stem")
+    assert isinstance(stem, Convolution)
+    shift = int((uncentred_bias(stem, network.input) - stem.bias)[0])
+    assert shift != 0
+    edge = -(2**47) - shift if shift < 0 else 2**47 - 1 - shift
+    broken(network, "stem", bias=patched(stem.bias, 0, edge))
+    with pytest.raises(NetworkError, match="stem: the input's zero points take the bias out"):
+        broken(network, "stem", bias=patched(stem.bias, 0, edge + (1 if shift > 0 else -1)))
