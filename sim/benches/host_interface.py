@@ -1,0 +1,326 @@
+"""host_interface over AXI4-Lite: registers, memory windows, staging and commits, events, errors and counters."""
+
+from __future__ import annotations
+
+import logging
+import random
+from itertools import cycle
+from typing import Any
+
+import cocotb
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+
+from tritforge import register_map as rm
+from tritforge.errors import DeviceError
+from tritforge.program import SPACES
+from tritforge.register_map import Register, State
+from tritforge.sim.axi_memory_port import AxiMemoryPort
+from tritforge.sim.benches.common import start
+
+SIZES = {"descriptors": 512, "bitmaps": 32, "affine": 32, "weights": 16 * 4}
+BITS = {"descriptors": 32, "bitmaps": 32, "affine": 32, "weights": 36}
+RELOAD = 30
+IDLE_INPUTS = (
+    *("array_busy_i", "early_last_i", "late_last_i", "batch_done_i", "issue_i", "skipped_valid_i", "skipped_i"),
+    *("stall_windows_i", "stall_accumulators_i", "stall_schedule_i", "image_start_i", "image_done_i"),
+)
+
+
+class TB:
+    """The program memories and the layer counters behind the device, and a memory port in front of it."""
+
+    def __init__(self, dut) -> None:
+        logging.getLogger(f"cocotb.{dut._name}.s_axil").setLevel(logging.WARNING)
+        self.dut = dut
+        self.random = random.Random(cocotb.RANDOM_SEED)
+        self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_i)
+        self.port = AxiMemoryPort(self.master)
+        self.memory = {space: [self.random.getrandbits(BITS[space]) for _ in range(SIZES[space])] for space in SPACES}
+        self.layer_counters = [self.random.getrandbits(32) for _ in range(256)]
+        self.writes = 0
+
+    async def reset(self) -> None:
+        for name in IDLE_INPUTS:
+            getattr(self.dut, name).value = 0
+        self.dut.program_ready_i.value = 1
+        await start(self.dut)
+        cocotb.start_soon(self._memories())
+        cocotb.start_soon(self._range())
+        cocotb.start_soon(self._core())
+
+    def pause_axi(self) -> None:
+        """Random pauses on all five channels."""
+        master = self.master
+        write, read = master.write_if, master.read_if
+        for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
+            channel.set_pause_generator(cycle([self.random.random() < 0.5 for _ in range(97)]))
+
+    async def _memories(self) -> None:
+        """Program memories and layer counters, as the device expects them: two cycles and one."""
+        dut, pipe, layer = self.dut, [0, 0], 0
+        while True:
+            dut.prog_rdata_i.value, dut.layer_counter_rdata_i.value = pipe[1], layer
+            await FallingEdge(dut.clk_i)
+            await ReadOnly()
+            address, space = int(dut.prog_addr_o.value), SPACES[int(dut.prog_space_o.value)]
+            inside = address < SIZES[space]
+            write, word = dut.prog_we_o.value == 1, int(dut.prog_wdata_o.value)
+            layer = self.layer_counters[int(dut.layer_counter_addr_o.value)]
+            pipe = [self.memory[space][address] if inside else self.random.getrandbits(36), pipe[0]]
+            if write:
+                self.writes += 1
+                if inside:
+                    self.memory[space][address] = word & ((1 << BITS[space]) - 1)
+            await RisingEdge(dut.clk_i)
+
+    async def _range(self) -> None:
+        """Whether the addressed word exists, within the cycle."""
+        dut = self.dut
+        while True:
+            await FallingEdge(dut.clk_i)
+            dut.prog_in_range_i.value = int(dut.prog_addr_o.value) < SIZES[SPACES[int(dut.prog_space_o.value)]]
+
+    async def _core(self) -> None:
+        dut = self.dut
+        while True:
+            await RisingEdge(dut.clk_i)
+            if dut.reload_o.value:
+                dut.program_ready_i.value = 0
+                for _ in range(RELOAD):
+                    await RisingEdge(dut.clk_i)
+                dut.program_ready_i.value = 1
+
+    def random_words(self, space: str, count: int) -> tuple[list[int], list[int]]:
+        addresses = sorted(self.random.sample(range(SIZES[space]), count))
+        return addresses, [self.random.getrandbits(BITS[space]) for _ in addresses]
+
+    async def events(self) -> int:
+        """Events so far; cleared."""
+        events = await self.port.read_register(Register.EVENTS)
+        await self.port.write_register(Register.EVENTS, events)
+        return events
+
+    async def pulse(self, **inputs: int) -> None:
+        """Inputs that last one cycle."""
+        for name, value in inputs.items():
+            getattr(self.dut, name).value = value
+        await RisingEdge(self.dut.clk_i)
+        for name in inputs:
+            getattr(self.dut, name).value = 0
+
+
+async def ready(dut, pauses: bool = False) -> Any:
+    """A bench with the device just out of reset."""
+    tb = TB(dut)
+    if pauses:
+        tb.pause_axi()
+    await tb.reset()
+    return tb
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def capabilities_are_the_parameters(dut) -> None:
+    """The identification registers, and the reset values of the others."""
+    port = (await ready(dut)).port
+    assert await port.read_register(Register.ID) == rm.ID_VALUE
+    assert await port.read_register(Register.MAP_VERSION) == rm.MAP_VERSION_VALUE
+    array = await port.read_register(Register.ARRAY)
+    fields = (rm.ARRAY_PES, rm.ARRAY_GROUP_CHANNELS, rm.ARRAY_ACTIVATION_BITS, rm.ARRAY_PASS_OUTPUTS)
+    names = ("Pes", "GroupChannels", "ActivationBits", "PassOutputs")
+    assert [field.get(array) for field in fields] == [int(getattr(dut, name).value) for name in names]
+    memories, tables = await port.read_register(Register.MEMORIES), await port.read_register(Register.TABLES)
+    assert 1 << rm.MEMORIES_LOG2_SLOTS.get(memories) == int(dut.Slots.value)
+    assert 1 << rm.MEMORIES_LOG2_FEATURE_WORDS.get(memories) == int(dut.FeatureWords.value)
+    assert 1 << rm.MEMORIES_LOG2_STAGING.get(memories) == int(dut.Staging.value)
+    assert 1 << rm.TABLES_LOG2_BITMAPS.get(tables) == int(dut.BitmapWords.value)
+    assert 1 << rm.TABLES_LOG2_AFFINE.get(tables) == int(dut.AffineChannels.value)
+    assert 1 << rm.TABLES_LOG2_DESCRIPTORS.get(tables) == int(dut.Descriptors.value)
+    assert await port.state() == State.EMPTY and await port.version() == 0
+    for register in (Register.CONTROL, Register.EVENTS, Register.STAGED, Register.BATCH, Register.COMMIT_PAUSE):
+        assert await port.read_register(register) == 0
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(pauses=[False, True])
+async def a_program_is_written_read_back_and_activated(dut, pauses: bool) -> None:
+    """Every word of every space, then single words; nothing is written once the memories are closed."""
+    tb = await ready(dut, pauses)
+    port = tb.port
+    await port.open_memories()
+    for space in SPACES:
+        words = [tb.random.getrandbits(BITS[space]) for _ in range(SIZES[space])]
+        await port.write_words(space, range(SIZES[space]), words)
+        assert tb.memory[space] == words
+        addresses, words = tb.random_words(space, 12)
+        await port.write_words(space, addresses, words)
+        assert [tb.memory[space][address] for address in addresses] == words
+        assert await port.read_words(space, range(SIZES[space])) == tb.memory[space]
+    await port.activate(0xC0FFEE42)
+    assert await port.version() == 0xC0FFEE42
+    before = {space: list(words) for space, words in tb.memory.items()}
+    for space in SPACES:
+        addresses, words = tb.random_words(space, 3)
+        try:
+            await port.write_words(space, addresses, words)
+            raise AssertionError(f"{space} took words while closed")
+        except DeviceError:
+            pass
+        assert await port.read_words(space, addresses) == [before[space][address] for address in addresses]
+    assert tb.memory == before
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
+    """Words past the end, partial words and the unused word of an entry raise the event and change nothing."""
+    tb = await ready(dut)
+    await tb.port.open_memories()
+    await tb.events()
+    windows = (rm.DESCRIPTORS, rm.BITMAPS, rm.AFFINE)
+    beyond = [w.base + 4 * SIZES[s] for w, s in zip(windows, SPACES, strict=False)]
+    beyond += [rm.WEIGHTS.base + 8 * SIZES["weights"] + 4, rm.STAGING.base + 16 * int(dut.Staging.value)]
+    beyond += [rm.STAGING.base + 12]
+    for offset in beyond:
+        writes = tb.writes
+        assert (await tb.master.write(offset, b"\xff" * 4)).resp == AxiResp.OKAY
+        assert await tb.events() == rm.EVENTS_CLOSED_WRITE.mask, f"0x{offset:05X}"
+        assert int.from_bytes((await tb.master.read(offset, 4)).data, "little") == 0
+        assert tb.writes == writes
+    before = list(tb.memory["bitmaps"])
+    await tb.master.write(rm.BITMAPS.base + 1, b"\xff")
+    assert await tb.events() == rm.EVENTS_CLOSED_WRITE.mask and tb.memory["bitmaps"] == before
+    await tb.master.write(rm.BITMAPS.base, b"\x12\x34\x56\x78")
+    assert await tb.events() == 0 and tb.memory["bitmaps"][0] == 0x78563412
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def forbidden_accesses_are_answered_with_an_error(dut) -> None:
+    """Unmapped addresses, writes to read-only registers and reads of write-only ones."""
+    tb = await ready(dut)
+    unmapped = (0x3C, 0x68, 0xFFC, 0x2000, 0x24000, 0x38000, 0x50000)
+    for offset in (*unmapped, Register.COMMAND):
+        assert (await tb.master.read(offset, 4)).resp == AxiResp.SLVERR, f"0x{offset:05X}"
+    for offset in (*unmapped, Register.ID, Register.STATE, Register.CYCLES, rm.LAYER_COUNTERS.base):
+        assert (await tb.master.write(offset, b"\xff" * 4)).resp == AxiResp.SLVERR, f"0x{offset:05X}"
+    assert await tb.port.read_register(Register.ID) == rm.ID_VALUE
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(busy=[False, True])
+async def staged_words_are_committed_between_images(dut, busy: bool) -> None:
+    """Staging reads back; the commit waits for the array, copies all, and pauses for entries + 32 cycles at most."""
+    tb = await ready(dut)
+    port = tb.port
+    await port.open_memories()
+    await port.activate(1)
+    await port.enable()
+    assert dut.stream_enable_o.value == 1 and dut.stream_flush_o.value == 0
+    entries = []
+    for space in SPACES[1:]:
+        entries += [(space, address, word) for address, word in zip(*tb.random_words(space, 15), strict=True)]
+    tb.random.shuffle(entries)
+    await port.stage(entries)
+    assert await port.read_staging(len(entries)) == entries
+    expected = {space: list(words) for space, words in tb.memory.items()}
+    for space, address, word in entries:
+        expected[space][address] = word
+    dut.array_busy_i.value = busy
+    commit = cocotb.start_soon(port.commit(2))
+    if busy:
+        writes = tb.writes
+        while not rm.STATE_COMMIT_PENDING.get(await port.read_register(Register.STATE)):
+            pass
+        assert rm.STATE_BUSY.get(await port.read_register(Register.STATE))
+        assert dut.start_allowed_o.value == 0 and tb.writes == writes and await port.version() == 1
+        await RisingEdge(dut.clk_i)
+        dut.array_busy_i.value = 0
+    pause = await commit
+    assert tb.memory == expected and await port.version() == 2 and await port.state() == State.VALID
+    assert len(entries) < pause <= len(entries) + 32
+    assert dut.start_allowed_o.value == 1
+    await port.stage([("descriptors", 5, 0xDEADBEEF)])
+    pause = await port.commit(3)
+    assert RELOAD < pause <= 1 + RELOAD + 32 and tb.memory["descriptors"][5] == 0xDEADBEEF
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def commands_out_of_place_are_refused(dut) -> None:
+    """Activate and commit without a program, and a commit of more than staging holds."""
+    tb = await ready(dut)
+    for command in (rm.COMMAND_ACTIVATE, rm.COMMAND_COMMIT):
+        await tb.port.write_register(Register.COMMAND, command.mask)
+        assert await tb.events() == rm.EVENTS_REFUSED.mask
+    await tb.port.open_memories()
+    await tb.port.activate(1)
+    try:
+        await tb.port.stage([("bitmaps", 0, 0)] * (int(dut.Staging.value) + 1))
+        raise AssertionError("too many entries were taken")
+    except DeviceError:
+        pass
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def events_raise_the_interrupt_and_are_cleared_one_by_one(dut) -> None:
+    """Each stream event sets its bit; an enabled one raises the interrupt until it is cleared."""
+    tb = await ready(dut)
+    await tb.port.write_register(Register.BATCH, 0xBEEF)
+    assert int(dut.batch_images_o.value) == 0xBEEF
+    inputs = {
+        "early_last_i": rm.EVENTS_EARLY_LAST,
+        "late_last_i": rm.EVENTS_LATE_LAST,
+        "batch_done_i": rm.EVENTS_BATCH_DONE,
+    }
+    for name, field in inputs.items():
+        await tb.port.write_register(Register.INTERRUPT_ENABLE, field.mask ^ rm.INTERRUPT_ENABLE_MASK.mask)
+        await tb.pulse(**{name: 1})
+        assert await tb.port.read_register(Register.EVENTS) == field.mask and dut.interrupt_o.value == 0
+        await tb.port.write_register(Register.INTERRUPT_ENABLE, field.mask)
+        assert dut.interrupt_o.value == 1
+        await tb.port.write_register(Register.EVENTS, field.mask ^ rm.INTERRUPT_ENABLE_MASK.mask)
+        assert await tb.port.read_register(Register.EVENTS) == field.mask
+        await tb.port.write_register(Register.EVENTS, field.mask)
+        assert await tb.port.read_register(Register.EVENTS) == 0 and dut.interrupt_o.value == 0
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def counters_and_layer_counters_are_read(dut) -> None:
+    """A known number of events of each kind, and the layer counters' window."""
+    tb = await ready(dut)
+    await tb.port.clear_counters()
+    counts = {"issue_i": 5, "stall_windows_i": 4, "stall_accumulators_i": 3, "stall_schedule_i": 2, "array_busy_i": 7}
+    for name, count in counts.items():
+        for _ in range(count):
+            await tb.pulse(**{name: 1})
+    await tb.pulse(skipped_valid_i=1, skipped_i=0xABCDEF)
+    await tb.pulse(image_start_i=1)
+    for _ in range(18):
+        await RisingEdge(dut.clk_i)
+    await tb.pulse(image_done_i=1)
+    counters = await tb.port.counters()
+    assert counters.pop("cycles") > 40
+    assert counters == {
+        "busy_cycles": 7,
+        "groups_issued": 5,
+        "groups_skipped": 0xABCDEF,
+        "stall_windows": 4,
+        "stall_accumulators": 3,
+        "stall_schedule": 2,
+        "images_started": 1,
+        "images_done": 1,
+        "last_latency": 19,
+    }
+    assert [word for layer in await tb.port.layer_counters(64) for word in layer] == tb.layer_counters
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def a_soft_reset_leaves_the_memories_and_empties_the_state(dut) -> None:
+    """The state is empty, images that wait are dropped, and a program can be loaded again."""
+    tb = await ready(dut)
+    await tb.port.open_memories()
+    await tb.port.activate(5)
+    before = {space: list(words) for space, words in tb.memory.items()}
+    await tb.port.soft_reset()
+    assert dut.stream_flush_o.value == 1 and await tb.port.version() == 0 and tb.memory == before
+    await tb.port.open_memories()
+    await tb.port.activate(6)
+    assert await tb.port.version() == 6
