@@ -19,7 +19,7 @@ def local_contribution(gathered: Tensor, gradient: Tensor, step: Tensor) -> Tens
 def combined_contribution(global_part: Tensor, local_part: Tensor) -> Tensor:
     """Eq. 10: each part divided by its sum, added.
 
-    A part whose sum is not positive (a first step that gained nothing, or moved nothing) has no ranking that its sum could
+    A part whose sum is not positive (a first step that gained or moved nothing) has no ranking that its sum could
     normalise, and is left out.
     """
     combined = torch.zeros_like(global_part)
