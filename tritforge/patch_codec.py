@@ -62,10 +62,6 @@ def decode_positions(bits: Bits, count: int, total: int) -> tuple[Positions, int
         raise ValueError(f"ends after {ones.size} of {count} positions")
     if count == 0:
         return np.zeros(0, dtype=np.int64), 0
-    length = int(ones[-1]) + 1
-    divisor = _divisor(low_bits, triple)
-    if length - count > (total - count) // divisor:
-        raise ValueError(f"holds positions beyond {total}")
     remainders = np.zeros(count, dtype=np.int64)
     if triple:
         remainders += unpack_digits(np.packbits(bits[count * low_bits : start]), count)
@@ -73,11 +69,12 @@ def decode_positions(bits: Bits, count: int, total: int) -> tuple[Positions, int
         remainders += remainders
         remainders += bits[plane * count : (plane + 1) * count]
     # The zeros before the i-th one are the sum of its quotient and all earlier ones.
+    divisor, length = _divisor(low_bits, triple), int(ones[-1]) + 1
+    last = int(remainders.sum()) + (length - count) * divisor + count - 1
+    if last >= total:
+        raise ValueError(f"holds position {last}; the last is {total - 1}")
     index = np.arange(count)
-    positions = np.cumsum(remainders) + (ones - index) * divisor + index
-    if positions[-1] >= total:
-        raise ValueError(f"holds position {int(positions[-1])}; the last is {total - 1}")
-    return positions, start + length
+    return np.cumsum(remainders) + (ones - index) * divisor + index, start + length
 
 
 def encode_changes(positions: Positions, steps: NDArray[np.uint8], total: int) -> tuple[bool, bytes, bytes]:

@@ -106,6 +106,7 @@ def test_random_positions_cost_their_entropy(total: int, ratio: float) -> None:
 def test_the_bound_is_the_entropy_of_positions_and_one_bit_each() -> None:
     assert entropy_bound_bytes(4000, 8000) == pytest.approx(8000 * 1.5 / 8)
     assert entropy_bound_bytes(1000, 8000) == pytest.approx(1000 * (0.5435644431995964 + 0.125))
+    assert entropy_bound_bytes(1, 2) == pytest.approx(0.375)
     assert entropy_bound_bytes(0, 100) == 0
     assert entropy_bound_bytes(80, 80) == 10
 
