@@ -47,8 +47,6 @@ class TernaryWeightQuant(WeightQuantSolver):
 class BrevitasTernaryConv2d(QuantConv2d):
     """Drop-in for :class:`tritforge.compress.ternary.TernaryConv2d` made of Brevitas parts."""
 
-    frozen: TernaryScale | None = None
-
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__(
             inputs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from tritforge.pe_groups import group_weights, ungroup_weights
 
 
 def model_of_checkpoint(checkpoint: Checkpoint, image: tuple[int, int, int], classes: int) -> Model:
-    """The model that a finished run left, in evaluation mode.
+    """The model that a finished run left, in evaluation mode and made of plain layers, whatever it was trained with.
 
     Raises:
         CheckpointError: the run is not finished, or its weights do not fit its recipe.
@@ -27,7 +29,7 @@ def model_of_checkpoint(checkpoint: Checkpoint, image: tuple[int, int, int], cla
         raise CheckpointError(
             f"the checkpoint stands at step {checkpoint.step} of an unfinished run; finish training first"
         )
-    model = build_model(checkpoint.recipe, image, classes, checkpoint.zero_point)
+    model = build_model(replace(checkpoint.recipe, layers="plain"), image, classes, checkpoint.zero_point)
     try:
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:

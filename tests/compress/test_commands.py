@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from compress_samples import SMALL
+
 from tritforge.cli.main import run
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.demo_run import train_demo
@@ -37,7 +37,9 @@ def metrics(path) -> dict:
 def test_train_resumes_and_records_its_resolved_recipe(tmp_path, trained):
     result = tmp_path / "train.json"
     run_folder = str(trained / "run")
-    assert run(["train", "digits_ternary", "--run", run_folder, "--seed", "3", *overrides(), "--json", str(result)]) == 0
+    assert (
+        run(["train", "digits_ternary", "--run", run_folder, "--seed", "3", *overrides(), "--json", str(result)]) == 0
+    )
     document = json.loads(result.read_text())
     assert document["seeds"] == [3]
     assert document["arguments"]["recipe_values"]["widths"] == [16]

@@ -13,7 +13,9 @@ import torch
 from compress_samples import SMALL, small_digits
 
 from tritforge.compress.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tritforge.compress.deployed import model_of_checkpoint
 from tritforge.compress.recipe import load_recipe
+from tritforge.compress.ternary import TernaryConv2d
 from tritforge.compress.train import CHECKPOINT_FILE, one_cycle, remaining_steps, train
 from tritforge.errors import RecipeError, TritforgeError
 
@@ -87,6 +89,31 @@ def test_a_run_killed_between_two_checkpoints_repeats_the_lost_steps(tmp_path, w
     run = train(recipe, tmp_path, dataset=small_digits())
     assert run.resumed_from == 8
     assert_same_weights(run, whole)
+
+
+def test_brevitas_layers_train_to_the_same_weights_and_deploy_as_plain_ones(tmp_path, whole):
+    pytest.importorskip("brevitas", reason="Brevitas is not installed")
+    run = train(replace(SMALL, layers="brevitas"), tmp_path, dataset=small_digits())
+    assert_same_weights(run, whole)
+    deployed = model_of_checkpoint(run.checkpoint, (1, 8, 8), 10)
+    assert all(type(layer) is TernaryConv2d for layer in deployed.ternary_layers().values())
+
+
+def test_training_does_not_import_brevitas():
+    program = "import sys; import tritforge.compress.train; assert 'brevitas' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_tensorboard_gets_the_same_figures_as_the_log(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(replace(SMALL, epochs=1, tensorboard=True), tmp_path, dataset=small_digits())
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    with open(tmp_path / "log.csv", newline="", encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    for name in ("loss", "zero_group_fraction", "delta.stage1.block1.conv1"):
+        (event,) = events.Scalars(name)
+        assert event.value == pytest.approx(float(row[name]))
+        assert event.step == int(row["step"])
 
 
 def test_seeds_give_different_weights_and_the_log_tells_each_layers_threshold(tmp_path, whole):
