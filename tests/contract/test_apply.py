@@ -9,11 +9,15 @@ from network_samples import changed, tiny_network
 
 from tritforge.apply import AppliedPatch, apply_patch, plan_words
 from tritforge.errors import DeviceError, PatchError, TritforgeError
+from tritforge.lowering import fitting_parameters
+from tritforge.lowering import lower as lower_for
 from tritforge.memory_port import MemoryImagePort, PortState
 from tritforge.network import Network
 from tritforge.network_digest import network_digest
+from tritforge.parameters import AcceleratorParameters
 from tritforge.patch import diff
 from tritforge.program import SPACES
+from tritforge.random_network import random_network
 from tritforge.trit_order import network_trits
 
 
@@ -190,3 +194,14 @@ def test_a_patch_without_changes_raises_the_version() -> None:
     applied = apply_patch(port, base, diff(base, base, 1), lower)
     assert (applied.words_written, applied.pause_cycles, applied.mode) == (0, 0, "staged")
     assert port.version() == 1 and holds(port, base)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_programs_of_random_networks_are_patched(seed: int) -> None:
+    base = random_network(np.random.default_rng(seed))
+    new = changed(base, seed, 0.02, 0.1)
+    parameters = fitting_parameters(base, AcceleratorParameters())
+    port = MemoryImagePort(lower_for(base, parameters).images, parameters.staging)
+    apply_patch(port, base, diff(base, new, 1), lambda network: lower_for(network, parameters))
+    expected = lower_for(new, parameters).images
+    assert all(np.array_equal(port.images[space], expected[space]) for space in SPACES)
