@@ -57,6 +57,9 @@ module program_memories #(
       2'd2: prog_in_range_o = 32'(prog_addr_i) < 2 * AffineChannels;
       2'd3: prog_in_range_o = 32'(prog_addr_i) < Slots * SlotWords;
     endcase
+  end
+
+  always_comb begin
     we = '0;
     we[prog_space_i] = prog_we_i && prog_in_range_o;
   end
