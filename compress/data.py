@@ -94,11 +94,11 @@ def hold_out(train: Split, fraction: float, seed: int = 0) -> tuple[Split, Split
     return train.take(kept), train.take(held)
 
 
-DATASETS = ("digits", "mnist")
+DATASETS = ("digits", "mnist", "packed")
 
 
 def load_dataset(name: str, folder: str | Path | None = None, validation_fraction: float = 0.1) -> Dataset:
-    """A data set by name; ``folder`` holds its files where it has any.
+    """A data set by name; ``folder`` holds its files where it has any (``packed``: it is the ``.npz`` itself).
 
     Raises:
         RecipeError: an unknown name.
@@ -114,4 +114,10 @@ def load_dataset(name: str, folder: str | Path | None = None, validation_fractio
         if not folder:
             raise DataError("the data set mnist needs data_folder, the folder that holds its four IDX files")
         return load_mnist(folder, validation_fraction)
+    if name == "packed":
+        from tritforge.compress.packed_images import load_packed
+
+        if not folder:
+            raise DataError("the data set packed needs data_folder, the path of a .npz pack of images")
+        return load_packed(folder, validation_fraction)
     raise RecipeError(f"dataset is {name!r}; allowed are {', '.join(DATASETS)}")

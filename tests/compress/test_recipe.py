@@ -57,7 +57,7 @@ def test_values_out_of_range_are_refused(text, message):
 
 
 def test_missing_recipes_and_malformed_overrides_are_told():
-    with pytest.raises(RecipeError, match="there is no recipe 'nothing'; there are digits_float"):
+    with pytest.raises(RecipeError, match="there is no recipe 'nothing'; there are cifar10_float"):
         load_recipe("nothing")
     with pytest.raises(RecipeError, match=r"cannot read recipe missing\.toml"):
         load_recipe("missing.toml")
