@@ -92,6 +92,13 @@ def test_every_space_has_its_size_and_word_width(space: str) -> None:
         port.write_words(space, np.array([-1]), np.array([0], dtype=np.uint64))
 
 
+def test_a_new_port_has_nothing_staged() -> None:
+    port = MemoryImagePort(images())
+    assert (port.staging_depth, port.version()) == (1024, 0)
+    assert port.commit(1) == 0
+    assert all(np.array_equal(port.images[space], words) for space, words in images().items())
+
+
 def test_the_staging_memory_has_its_depth() -> None:
     port = MemoryImagePort(images(), staging_depth=2)
     rows = entries(("affine", 0, 0), ("affine", 1, 0), ("affine", 2, 0))
