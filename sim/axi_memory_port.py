@@ -135,6 +135,10 @@ class AxiMemoryPort:
         """What the accelerator does with images."""
         return State(rm.STATE_STATE.get(await self.read_register(Register.STATE)))
 
+    async def wait_idle(self) -> None:
+        """Wait until no image is in the array."""
+        await self._wait(Register.STATE, lambda word: not rm.STATE_BUSY.get(word), "the array did not become idle")
+
     async def version(self) -> int:
         """The network version in force."""
         return await self.read_register(Register.VERSION)

@@ -17,7 +17,7 @@ from tritforge.parameters import AcceleratorParameters
 from tritforge.program import save_program
 from tritforge.reference import run
 from tritforge.rtl import hdl_sources
-from tritforge.sim.map_trace import trace_images
+from tritforge.sim.map_trace import split_images, traced_maps
 from tritforge.sim.runner import run_bench
 
 HDL = Path(__file__).parent / "hdl"
@@ -67,15 +67,11 @@ def simulate_core(
             run_dir=folder / "run" if run_dir else None,
         )
         counters = json.loads((folder / "counters.json").read_text(encoding="utf-8"))
-        lines = (folder / "trace.txt").read_text(encoding="ascii").splitlines(keepends=True)
-        starts = [i for i, line in enumerate(lines) if line == "i\n"] + [len(lines)]
-        runs, first = [], 0
-        for index, (program, (network, images)) in enumerate(zip(programs, jobs, strict=True)):
-            part = folder / f"job{index}.txt"
-            part.write_text("".join(lines[starts[first] : starts[first + len(images)]]), encoding="ascii")
-            first += len(images)
-            runs.append(_compare(network, images, trace_images(part, program), counters[index]))
-    return runs
+        traces = split_images(folder / "trace.txt")
+        return [
+            _compare(network, images, [traced_maps(next(traces), program) for _ in images], counted)
+            for (network, images), program, counted in zip(jobs, programs, counters, strict=True)
+        ]
 
 
 def _compare(

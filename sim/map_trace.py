@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +14,46 @@ from tritforge.program import OverlayProgram
 from tritforge.reference import Maps
 
 
-def trace_images(path: Path, program: OverlayProgram) -> list[Maps]:
-    """Every map of every image in a trace file.
+def split_images(path: Path) -> Iterator[str]:
+    """The lines of a trace file, image by image."""
+    part: list[str] = []
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            if line == "i\n" and part:
+                yield "".join(part)
+                part = []
+            part.append(line)
+    if part:
+        yield "".join(part)
+
+
+def traced_maps(trace: str, program: OverlayProgram) -> Maps:
+    """Every map of one image, from its lines of the trace.
 
     Returns:
-        For each image, maps by layer name, ``(channels, height, width)`` int64; logits are ``(classes, 1, 1)``.
-        Pixels and channels that were never written hold -1.
+        Maps by layer name, ``(channels, height, width)`` int64; logits are ``(classes, 1, 1)``. Pixels and channels
+        that were never written hold -1.
 
     Raises:
-        TritforgeError: the file holds a line that is none of a trace.
+        TritforgeError: a line is none of a trace.
     """
     descriptors = program.images["descriptors"].reshape(-1, FRAME_WORDS)
     layers = [unpack(LAYER, frame) for frame in descriptors[1:]]
-    images: list[Maps] = []
+    maps = _blank_maps(program, layers)
     pairs = 0
-    for line in path.read_text(encoding="ascii").splitlines():
+    for line in trace.splitlines():
         kind, *rest = line.split(" ")
-        if kind == "i":
-            images.append(_blank_maps(program, layers))
-            pairs = 0
-        elif kind == "t":
+        if kind == "t":
             index = int(rest[0], 16)
-            _place_tile(images[-1][program.layer_names[index]], layers[index], program, int(rest[1], 16), rest[2])
+            _place_tile(maps[program.layer_names[index]], layers[index], program, int(rest[1], 16), rest[2])
         elif kind == "l":
-            logits = images[-1][program.layer_names[-1]][:, 0, 0]
+            logits = maps[program.layer_names[-1]][:, 0, 0]
             even, odd = _signed(int(rest[0][12:], 16)), _signed(int(rest[0][:12], 16))
             logits[2 * pairs : 2 * pairs + 2] = (even, odd)[: len(logits) - 2 * pairs]
             pairs += 1
-        else:
-            raise TritforgeError(f"{path}: {line[:20]!r} is no line of a map trace")
-    return images
+        elif kind != "i":
+            raise TritforgeError(f"{line[:20]!r} is no line of a map trace")
+    return maps
 
 
 def _blank_maps(program: OverlayProgram, layers: list[dict[str, int]]) -> Maps:
@@ -52,7 +63,9 @@ def _blank_maps(program: OverlayProgram, layers: list[dict[str, int]]) -> Maps:
     }
 
 
-def _place_tile(target: NDArray[np.int64], layer: dict[str, int], program: OverlayProgram, word: int, text: str) -> None:
+def _place_tile(
+    target: NDArray[np.int64], layer: dict[str, int], program: OverlayProgram, word: int, text: str
+) -> None:
     """Put one tile into a map ``(channels, height, width)``; pixels beyond its edges fall away."""
     parameters = program.parameters
     rows, columns = parameters.tile_rows, parameters.tile_columns

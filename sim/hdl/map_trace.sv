@@ -9,6 +9,7 @@ module map_trace #(
   parameter int unsigned WordBits = 128
 ) (
   input logic                                       clk_i,
+  input logic                                       rst_i,
   input logic                                       image_start_i,
   input logic [7:0]                                 layer_i,
   input logic                                       tile_valid_i,
@@ -18,16 +19,20 @@ module map_trace #(
   input logic [1:0][47:0]                           logits_i
 );
 
+  // Before the first reset registers hold anything.
+  bit    reset_seen;
   int    file;
   string name;
 
   initial begin
+    reset_seen = 1'b0;
     file = 0;
     if ($value$plusargs("map_trace=%s", name)) file = $fopen(name, "w");
   end
 
   always_ff @(posedge clk_i) begin
-    if (file != 0) begin
+    if (rst_i) reset_seen <= 1'b1;
+    if (file != 0 && reset_seen && !rst_i) begin
       if (image_start_i) $fwrite(file, "i\n");
       if (tile_valid_i) $fwrite(file, "t %02h %04h %h\n", layer_i, tile_addr_i[1 % Rows][1 % Columns], tile_data_i);
       if (logits_valid_i) $fwrite(file, "l %h\n", logits_i);
@@ -43,6 +48,6 @@ endmodule
 bind compute_core map_trace #(
   .Rows(Rows), .Columns(Columns), .WordBits(WordBits)
 ) u_map_trace (
-  .clk_i, .image_start_i(image_start_o), .layer_i(layer_index_o), .tile_valid_i(tile_valid), .tile_addr_i(tile_addr),
+  .clk_i, .rst_i, .image_start_i(image_start_o), .layer_i(layer_index_o), .tile_valid_i(tile_valid), .tile_addr_i(tile_addr),
   .tile_data_i(tile_data), .logits_valid_i(logits_valid_o), .logits_i(logits_o)
 );
