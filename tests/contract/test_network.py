@@ -259,3 +259,47 @@ def test_the_uncentred_bias_keeps_its_width() -> None:
     broken(network, "stem", bias=patched(stem.bias, 0, edge))
     with pytest.raises(NetworkError, match="stem: the input's zero points take the bias out"):
         broken(network, "stem", bias=patched(stem.bias, 0, edge + (1 if shift > 0 else -1)))
+
+
+def test_both_ends_of_every_range_are_taken() -> None:
+    network = tiny_network()
+    broken(network, "first", shift=31)
+    for lanes in (1, 256):
+        assert tiny_network(group_channels=lanes).group_channels == lanes
+    assert Network(network.input, (network.layers[0], *_tail(3)), 8).group_channels == 16
+    first = network.layer("first")
+    assert isinstance(first, Convolution) and first.residual_multiplier == 0 and not first.logits
+    stem = network.layer("stem")
+    assert isinstance(stem, Convolution)
+    weights = np.zeros_like(stem.weights)
+    weights[:, 0] = -1
+    fold = 9 * 7 * 2
+    multiplier = np.full(3, 2)
+    broken(network, "stem", weights=weights, multiplier=multiplier, bias=np.full(3, 2**47 - 1 - fold))
+    with pytest.raises(NetworkError, match="stem: the input's zero points"):
+        broken(network, "stem", weights=weights, multiplier=multiplier, bias=np.full(3, 2**47 - fold))
+
+
+def test_inner_layers_sum_activations_not_pixels() -> None:
+    network = tiny_network()
+    rows = {"multiplier": np.ones(140, np.int64), "bias": np.zeros(140, np.int64)}
+    stem = replace(network.layers[0], weights=np.ones((140, 2, 1, 1), np.int16), **rows)
+    wide = replace(
+        network.layers[0],
+        name="wide",
+        input="stem",
+        weights=np.full((3, 140, 1, 1), 255, np.int16),
+        weight_bits=9,
+    )
+    layers = (stem, wide, *_tail(3, "wide"))
+    Network(network.input, layers, 8)
+    with pytest.raises(NetworkError, match="wide: sums up to"):
+        Network(network.input, layers, 16)
+
+
+def _tail(channels: int, source: str = "stem") -> tuple[AveragePool, Convolution]:
+    """Pool and logits over a map of so many channels."""
+    pool, fc = tiny_network().layers[-2:]
+    assert isinstance(pool, AveragePool) and isinstance(fc, Convolution)
+    ones = np.ones(channels, dtype=np.int64)
+    return replace(pool, input=source, multiplier=ones, bias=ones), replace(fc, weights=fc.weights[:, :channels])
