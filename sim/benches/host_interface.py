@@ -194,6 +194,23 @@ async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
+async def reads_between_the_parts_of_a_word_do_not_disturb_it(dut) -> None:
+    """The low part of a weight word and of an entry is kept while other words are read."""
+    tb = await ready(dut)
+    port, master = tb.port, tb.master
+    await port.open_memories()
+    await master.write(rm.WEIGHTS.base, b"\x01\x23\x45\x67")
+    await master.write(rm.STAGING.base, b"\x89\xab\xcd\xef\x0a\x00\x00\x00")
+    for space in SPACES:
+        assert await port.read_words(space, [3, 6]) == [tb.memory[space][3], tb.memory[space][6]]
+    await port.read_staging(3)
+    await master.write(rm.WEIGHTS.base + 4, b"\x0b\x00\x00\x00")
+    await master.write(rm.STAGING.base + 8, b"\x07\x00\x00\x03")
+    assert tb.memory["weights"][0] == 0xB67452301
+    assert await port.read_staging(1) == [("weights", 7, 0xAEFCDAB89)]
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
 async def forbidden_accesses_are_answered_with_an_error(dut) -> None:
     """Unmapped addresses, writes to read-only registers and reads of write-only ones."""
     tb = await ready(dut)
