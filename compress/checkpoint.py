@@ -39,6 +39,7 @@ class Checkpoint:
         environment: torch version, threads and machine, which decide the last bits of a result.
         finished: whether training has ended and batch-norm statistics are final.
         network_digest: digest of the integer network exported from these latent weights, once there is one.
+        frozen: by layer, the deployed threshold and scale, once a partial update has moved weights under them.
     """
 
     recipe: Recipe
@@ -52,6 +53,7 @@ class Checkpoint:
     environment: dict[str, Any] = field(default_factory=lambda: environment())
     finished: bool = False
     network_digest: str = ""
+    frozen: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def environment() -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tritforge.compress.checkpoint import load_checkpoint
+from tritforge.compress.checkpoint import Checkpoint, load_checkpoint
 from tritforge.compress.data import Dataset, Split
-from tritforge.compress.deployed import deployed_model
+from tritforge.compress.deployed import deployed_model, updated_checkpoint
 from tritforge.compress.evaluation import accuracy, model_accuracy
 from tritforge.compress.export_run import export_run
 from tritforge.compress.full_retraining import full_retraining, retraining_steps
@@ -86,12 +86,15 @@ class UpdateFigures:
 class UpdatedDemo:
     """An update of a deployed network: the patch, the network it makes, the shifted test images, and the figures.
 
+    ``checkpoint`` is what the server keeps to make the next update from.
+
     ``patch`` is empty and ``network`` the deployed one when validation did not improve: such a round sends nothing.
     """
 
     network: Network
     patch: bytes
     patch_path: Path | None
+    checkpoint: Checkpoint
     shifted_test: Split
     figures: UpdateFigures
 
@@ -148,7 +151,8 @@ def update_demo(
         seed: of the order of the data.
         progress: display, such as :func:`tritforge.cli.options.progress`.
     """
-    model = deployed_model(load_checkpoint(run_folder), network)
+    checkpoint = load_checkpoint(run_folder)
+    model = deployed_model(checkpoint, network)
     shifted = camera_askew(dataset, degrees)
     partial = UpdateSettings(seed=seed)
     with _display(progress, "partial update", update_steps(len(shifted.train), partial)) as advance:
@@ -156,7 +160,8 @@ def update_demo(
     whole = UpdateSettings(learning_rate=FULL_LEARNING_RATE, seed=seed)
     with _display(progress, "full retraining", retraining_steps(len(shifted.train), whole)) as advance:
         retrained = full_retraining(model, network, shifted.train, whole, advance)
-    patch = diff(network, update.network, network_version(network) + 1) if update.changed_trits else b""
+    version = network_version(network) + 1
+    patch = diff(network, update.network, version) if update.changed_trits else b""
     target = Path(patch_path) if patch_path is not None and patch else None
     if target is not None:
         atomic_write(target, patch)
@@ -174,7 +179,8 @@ def update_demo(
         update.validation_before,
         update.validation_after,
     )
-    return UpdatedDemo(update.network, patch, target, shifted.new.test, figures)
+    checkpoint = updated_checkpoint(checkpoint, update.model, update.network)
+    return UpdatedDemo(update.network, patch, target, checkpoint, shifted.new.test, figures)
 
 
 FULL_LEARNING_RATE = 0.05

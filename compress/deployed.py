@@ -16,6 +16,7 @@ from tritforge.compress.models import Model
 from tritforge.compress.ternary import TernaryScale, ternary_scale
 from tritforge.compress.train import build_model
 from tritforge.network import Network
+from tritforge.network_digest import network_digest
 from tritforge.pe_groups import group_weights, ungroup_weights
 
 
@@ -34,7 +35,26 @@ def model_of_checkpoint(checkpoint: Checkpoint, image: tuple[int, int, int], cla
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:
         raise CheckpointError("the checkpoint's weights do not fit the network that its recipe describes") from error
+    layers = model.ternary_layers()
+    for name, (threshold, scale) in checkpoint.frozen.items():
+        layers[name].frozen = TernaryScale(torch.tensor(threshold), torch.tensor(scale))
     return model.eval()
+
+
+def updated_checkpoint(checkpoint: Checkpoint, model: Model, network: Network) -> Checkpoint:
+    """The checkpoint to keep after an update, from which the next round starts.
+
+    Args:
+        checkpoint: the one before.
+        model: the updated model, its thresholds and scales still those of the first deployment.
+        network: its integer network.
+    """
+    frozen = {
+        name: (float(layer.frozen.threshold), float(layer.frozen.scale))
+        for name, layer in model.ternary_layers().items()
+        if layer.frozen is not None
+    }
+    return replace(checkpoint, model=model.state_dict(), frozen=frozen, network_digest=network_digest(network))
 
 
 def deployed_model(checkpoint: Checkpoint, network: Network) -> Model:
@@ -45,6 +65,8 @@ def deployed_model(checkpoint: Checkpoint, network: Network) -> Model:
     """
     image = (network.input.channels, network.input.height, network.input.width)
     model = model_of_checkpoint(checkpoint, image, network.classes)
+    if checkpoint.network_digest == network_digest(network):
+        return model
     again = export_network(model, network.group_channels)
     if again.activation_bits != network.activation_bits or again.input != network.input:
         raise CheckpointError("the network's input or activation width is not the checkpoint's")
@@ -67,8 +89,8 @@ def freeze(model: Model) -> None:
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     for layer in model.ternary_layers().values():
-        threshold, scale = ternary_scale(layer.weight)
-        layer.frozen = TernaryScale(threshold.clone(), scale.clone())
+        # A model that was updated before keeps the thresholds and scales of its first deployment.
+        layer.frozen = layer.frozen or ternary_scale(layer.weight)
         layer.weight.requires_grad_(True)
     track_scales(model, False)
 

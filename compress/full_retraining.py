@@ -54,6 +54,7 @@ def full_retraining(
         parameter.requires_grad_(parameter.ndim == 1)
     with torch.no_grad():
         for name, layer in layers.items():
+            layer.frozen = None
             layer.weight.mul_(stored[name])
             layer.weight.requires_grad_(True)
     free = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -57,7 +57,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     expected = header + int(np.prod(shape, dtype=object))
     if len(content) != expected:
         raise DataError(f"{path} has {len(content)} bytes; its header announces {expected}")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
 
 
 def _split(root: Path, prefix: str) -> Split:

@@ -64,6 +64,7 @@ class PartialUpdate:
     Attributes:
         network: the updated network, or the base one when validation did not improve; bitmaps and affine integers are
             the base's.
+        model: the model of ``network``, thresholds and scales frozen; the next round starts from it.
         changed_trits: trits in which it differs from the base.
         stored_trits: trits in stored groups.
         selected: by layer, mask ``(N, C, K, K)`` of the positions that were picked.
@@ -72,6 +73,7 @@ class PartialUpdate:
     """
 
     network: Network
+    model: Model
     changed_trits: int
     stored_trits: int
     selected: dict[str, NDArray[np.bool_]]
@@ -116,7 +118,7 @@ def partial_update(
     if not 0 < ratio <= 1:
         raise RecipeError(f"the updating ratio is {ratio}; it must be above 0 and at most 1")
     settings = settings or UpdateSettings()
-    model = copy.deepcopy(model)
+    base_model, model = model, copy.deepcopy(model)
     freeze(model)
     deployed = ternary_weights(model)
     for layer in network.ternary_layers():
@@ -137,13 +139,13 @@ def partial_update(
         accuracy(IntegerEvaluator(candidate).classify(validation.images), validation.labels)
         for candidate in (network, updated)
     )
-    sent = updated if after > before else network
+    sent, kept = (updated, model) if after > before else (network, base_model)
     changed = sum(
         int(np.count_nonzero(old.weights != new.weights))
         for old, new in zip(network.ternary_layers(), sent.ternary_layers(), strict=True)
     )
     chosen = {name: mask.numpy() for name, mask in selected.items()}
-    return PartialUpdate(sent, changed, stored_trits, chosen, before, after)
+    return PartialUpdate(sent, kept, changed, stored_trits, chosen, before, after)
 
 
 def _train(

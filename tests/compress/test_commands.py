@@ -75,13 +75,14 @@ def test_update_writes_a_patch_that_applies_to_the_deployed_network(tmp_path, tr
     patch, result = tmp_path / "update.patch", tmp_path / "update.json"
     network = trained / "net.safetensors"
     arguments = ["update", str(network), "--checkpoint", str(trained / "run"), "--ratio", "0.05", "-o", str(patch)]
-    assert run([*arguments, "--json", str(result)]) == 0
+    kept = tmp_path / "kept.pt"
+    assert run([*arguments, "--keep-checkpoint", str(kept), "--json", str(result)]) == 0
     figures = metrics(result)
     assert figures["patch_bytes"] == patch.stat().st_size
     assert 0 < figures["updating_ratio"] <= 0.05
     assert figures["validation_after"] > figures["validation_before"]
     patched = apply_to_network(load_network(network), patch.read_bytes())
-    assert network_digest(patched) != network_digest(load_network(network))
+    assert network_digest(patched) == load_checkpoint(kept).network_digest != network_digest(load_network(network))
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import pytest
 import torch
 from compress_samples import SMALL, small_digits
 
-from tritforge.compress.checkpoint import CheckpointError
-from tritforge.compress.deployed import deployed_model, freeze, model_of_checkpoint, stored_weights
+from tritforge.compress.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tritforge.compress.deployed import deployed_model, freeze, model_of_checkpoint, stored_weights, updated_checkpoint
 from tritforge.compress.evaluation import settle_statistics
 from tritforge.compress.export import export_network, ternary_weights
 from tritforge.compress.full_retraining import full_retraining
 from tritforge.compress.partial_update import UpdateSettings, partial_update, update_steps
 from tritforge.compress.recorded_shift import camera_askew
+from tritforge.compress.ternary import ternary_scale
 from tritforge.compress.train import train
 from tritforge.compress.weight_penalty_clipping import group_norms, grouped
 from tritforge.errors import NetworkError, RecipeError
@@ -84,6 +85,23 @@ def test_the_patch_codec_carries_the_update(deployed, update):
         assert np.array_equal(ours.weights, theirs.weights)
 
 
+def test_a_second_round_starts_from_the_first_ones_checkpoint_under_the_same_thresholds(tmp_path, deployed, update):
+    run, network, shifted = deployed
+    first = apply_to_network(network, diff(network, update.network, 1))
+    save_checkpoint(tmp_path / "kept.pt", updated_checkpoint(run.checkpoint, update.model, first))
+    kept = load_checkpoint(tmp_path / "kept.pt")
+    model = deployed_model(kept, first)
+    scales = {name: ternary_scale(layer.weight) for name, layer in run.model.ternary_layers().items()}
+    assert all(layer.frozen == scales[name] for name, layer in model.ternary_layers().items())
+    second = partial_update(model, first, shifted.train, shifted.validation, 0.02, SETTINGS)
+    assert second.validation_before == update.validation_after
+    patched = apply_to_network(first, diff(first, second.network, 2)) if second.changed_trits else first
+    for ours, theirs in zip(patched.ternary_layers(), second.network.ternary_layers(), strict=True):
+        assert np.array_equal(ours.weights, theirs.weights)
+    with pytest.raises(CheckpointError, match="was not exported from this checkpoint"):
+        deployed_model(run.checkpoint, first)
+
+
 def test_a_round_that_does_not_improve_sends_nothing(deployed):
     run, network, shifted = deployed
     model = deployed_model(run.checkpoint, network)
@@ -92,6 +110,7 @@ def test_a_round_that_does_not_improve_sends_nothing(deployed):
     result = partial_update(model, network, wrong, shifted.validation, 0.05, replace(SETTINGS, epochs=1))
     assert result.validation_after <= result.validation_before
     assert result.network is network
+    assert result.model is model
     assert result.changed_trits == 0
 
 

@@ -24,6 +24,14 @@ def update(
     checkpoint: Annotated[Path, typer.Option(help="Run folder or checkpoint that the network was exported from.")],
     ratio: Annotated[float, typer.Option(help="Updating ratio: changed trits over trits in stored groups.")] = 0.01,
     output: Annotated[Path, typer.Option("--output", "-o", help="Patch file.")] = Path("update.patch"),
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep-checkpoint",
+            help="Write the updated checkpoint here, to make the next update from.",
+            show_default=False,
+        ),
+    ] = None,
     degrees: Annotated[
         float, typer.Option(help="The recorded shift: by how much every camera was turned, counter-clockwise.")
     ] = 25.0,
@@ -34,6 +42,7 @@ def update(
     json: JsonOption = None,
 ) -> None:
     """Train a deployed network on shifted data, change few trits (deep partial updating), and write the patch."""
+    from tritforge.compress.checkpoint import save_checkpoint
     from tritforge.compress.demo_run import update_demo
     from tritforge.compress.evaluate_target import network_dataset
     from tritforge.network_file import load_network
@@ -41,6 +50,8 @@ def update(
     deployed = load_network(network)
     dataset = network_dataset(deployed, data_folder)
     done = update_demo(deployed, checkpoint, dataset, ratio, output, degrees, seed, progress)
+    if keep is not None:
+        save_checkpoint(keep, done.checkpoint)
     figures = done.figures
     before, after = figures.validation_before, figures.validation_after
     if done.patch_path is None:
