@@ -94,7 +94,7 @@ def hold_out(train: Split, fraction: float, seed: int = 0) -> tuple[Split, Split
     return train.take(kept), train.take(held)
 
 
-DATASETS = ("digits", "mnist", "packed")
+DATASETS = ("digits", "mnist", "cifar10", "cifar100", "packed")
 
 
 def load_dataset(name: str, folder: str | Path | None = None, validation_fraction: float = 0.1) -> Dataset:
@@ -114,6 +114,12 @@ def load_dataset(name: str, folder: str | Path | None = None, validation_fractio
         if not folder:
             raise DataError("the data set mnist needs data_folder, the folder that holds its four IDX files")
         return load_mnist(folder, validation_fraction)
+    if name in ("cifar10", "cifar100"):
+        from tritforge.compress.cifar import load_cifar
+
+        if not folder:
+            raise DataError(f"the data set {name} needs data_folder, the folder of its unpacked archive")
+        return load_cifar(folder, int(name.removeprefix("cifar")), validation_fraction)
     if name == "packed":
         from tritforge.compress.packed_images import load_packed
 

@@ -42,7 +42,7 @@ def test_stratified_split_takes_the_fraction_of_every_class():
 
 
 def test_unknown_data_set_is_refused():
-    with pytest.raises(RecipeError, match="allowed are digits, mnist, packed"):
+    with pytest.raises(RecipeError, match="allowed are digits, mnist, cifar10, cifar100, packed"):
         load_dataset("imagenet")
 
 
