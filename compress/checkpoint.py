@@ -6,7 +6,7 @@ import io
 import os
 import pickle
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
     Raises:
         TritforgeError: the file cannot be written.
     """
-    content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
+    content = {item.name: getattr(checkpoint, item.name) for item in fields(Checkpoint)}
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content, "recipe": asdict(checkpoint.recipe)}, buffer)
     atomic_write(path, buffer.getvalue())
@@ -107,8 +107,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(f"{target} is not a training checkpoint, or it is damaged") from error
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise CheckpointError(f"{target} is not a training checkpoint of format {FORMAT}")
-    missing = set(Checkpoint.__dataclass_fields__) - set(content)
+    required = [item.name for item in fields(Checkpoint) if item.default is MISSING and item.default_factory is MISSING]
+    missing = set(required) - set(content)
     if missing:
         raise CheckpointError(f"checkpoint {target} lacks {', '.join(sorted(missing))}")
     content["recipe"] = replace_values(Recipe(), content["recipe"], f"checkpoint {target}")
-    return Checkpoint(**{name: content[name] for name in Checkpoint.__dataclass_fields__})
+    return Checkpoint(**{item.name: content[item.name] for item in fields(Checkpoint) if item.name in content})

@@ -19,7 +19,7 @@ def evaluate(
     context: typer.Context,
     network_or_run: Annotated[Path, typer.Argument(help="Network file (.safetensors) or run folder.")],
     dataset: Annotated[
-        str | None, typer.Option(help="Data set.  [default: the one it was trained on]", show_default=False)
+        str | None, typer.Option(help="Data set; by default the one it was trained on.", show_default=False)
     ] = None,
     data_folder: Annotated[
         str | None, typer.Option(help="Folder of the data set, if it has moved since training.", show_default=False)

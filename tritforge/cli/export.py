@@ -20,7 +20,7 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder of a finished ternary run.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Network file.  [default: network.safetensors in RUN]", show_default=False),
+        typer.Option("--output", "-o", help="Network file; by default network.safetensors in RUN.", show_default=False),
     ] = None,
     data_folder: Annotated[
         str | None, typer.Option(help="Folder of the data set, if it has moved since training.", show_default=False)

@@ -22,7 +22,7 @@ def train(
         str, typer.Argument(help="Name of a recipe that comes with tritforge, or the path of a TOML file.")
     ],
     run: Annotated[
-        Path | None, typer.Option(help="Run folder.  [default: runs/<recipe>-seed<seed>]", show_default=False)
+        Path | None, typer.Option(help="Run folder; by default runs/<recipe>-seed<seed>.", show_default=False)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, overrides the recipe's.", show_default=False)] = None,
     data_folder: Annotated[
