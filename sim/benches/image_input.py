@@ -141,7 +141,7 @@ def marked(beats: list[int], last: bool) -> list[Beat]:
     return [(beat, last and index == len(beats) - 1) for index, beat in enumerate(beats)]
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(source=PAUSES, sink=PAUSES, shape=range(len(SHAPES)))
 async def images_land_in_their_buffers(dut, source: str, sink: str, shape: int) -> None:
     """Images of random beats; TLAST on some; every word of every image is compared."""
@@ -158,7 +158,7 @@ async def images_land_in_their_buffers(dut, source: str, sink: str, shape: int) 
         assert cycles <= len(beats) + 60 * IMAGES
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(cut=["first", "middle", "last but one"], sink=PAUSES)
 async def an_image_with_an_early_tlast_is_dropped(dut, cut: str, sink: str) -> None:
     """TLAST in an image is reported once; the image is dropped and the next one takes its place."""
@@ -179,7 +179,7 @@ def tb_shape(cut: str) -> int:
     return {"first": 0, "middle": 1, "last but one": 2}[cut]
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_missing_tlast_is_reported(dut) -> None:
     """With batches of two images, TLAST is due after every second one; one that came closes a batch."""
     tb = TB(dut, SHAPES[0], batch=2)
@@ -193,7 +193,7 @@ async def a_missing_tlast_is_reported(dut) -> None:
     assert (tb.early, tb.late) == (0, 2)
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def nothing_is_taken_while_disabled_and_a_flush_drops_all(dut) -> None:
     """Beats wait while disabled; a flush drops a full buffer, a partial image and the batch's count."""
     tb = TB(dut, SHAPES[1], batch=2)

@@ -75,7 +75,7 @@ class TB:
             await RisingEdge(dut.clk_i)
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(source=PAUSES, sink=PAUSES)
 async def results_leave_as_they_came(dut, source: str, sink: str) -> None:
     """Counts odd and even, of one logit, of a whole pass and of several passes."""
