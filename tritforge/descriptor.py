@@ -93,6 +93,7 @@ LAYER = _fields(
     ("affine_base", 9, 16, "first entry of the affine table"),
     ("bitmap_base", 10, 16, "first bitmap word"),
     ("last_words", 10, 8, "bitmap words of the last pass"),
+    ("buffer_log2", 10, 3, "log2 of the channel blocks of an accumulator buffer: those of a pass, to a power of two"),
     ("pad_0", 11, 16, "padding of channel lanes 0, 4, 8, ..."),
     ("pad_1", 11, 16, "padding of channel lanes 1, 5, 9, ..."),
     ("pad_2", 12, 16, "padding of channel lanes 2, 6, 10, ..."),

@@ -194,6 +194,7 @@ def _output_fields(
         "output_blocks": layout.blocks,
         "passes": passes,
         "last_words": layout.blocks - (passes - 1) * words,
+        "buffer_log2": (min(layout.blocks, words) - 1).bit_length(),
         "output_base": bases.get(layer.name, 0),
         "output_row_stride": layout.row_stride,
         "output_height": height,

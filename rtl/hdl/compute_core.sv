@@ -160,21 +160,21 @@ module compute_core
   );
 
   // ---- Groups into the array. ----
-  logic       apply_valid, apply_buffer, apply_last, pass_done, acc_release;
-  logic [6:0] apply_channel;
-  logic [4:0] apply_shift;
+  logic                   apply_valid, apply_last, pass_done, acc_release;
+  logic [AccAddrBits-1:0] apply_addr;
+  logic [4:0]             apply_shift;
 
-  group_issue u_issue (
-    .clk_i, .rst_i, .group_valid_i(group_valid), .group_ready_o(group_ready), .group_i(group),
+  group_issue #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_issue (
+    .clk_i, .rst_i, .start_i(layer_start), .buffer_log2_i(layer.buffer_log2),
+    .group_valid_i(group_valid), .group_ready_o(group_ready), .group_i(group),
     .windows_full_i(windows_full), .windows_take_o(windows_take), .windows_move_o(windows_move),
     .slot_o(slot_addr_o), .buffer_release_i(acc_release),
-    .apply_valid_o(apply_valid), .apply_buffer_o(apply_buffer), .apply_channel_o(apply_channel),
-    .apply_shift_o(apply_shift), .apply_last_o(apply_last),
+    .apply_valid_o(apply_valid), .apply_addr_o(apply_addr), .apply_shift_o(apply_shift), .apply_last_o(apply_last),
     .issued_o, .stall_windows_o, .stall_accumulators_o
   );
 
-  localparam int unsigned PairBits = $clog2(PassOutputs) - 1;
-  logic                                    acc_buffer;
+  localparam int unsigned PairBits = $clog2(PassOutputs);
+  logic                                    acc_valid;
   logic [PairBits-1:0]                     acc_pair;
   logic signed [Pes-1:0][1:0][AccBits-1:0] acc;
 
@@ -182,9 +182,8 @@ module compute_core
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs)
   ) u_array (
     .clk_i, .rst_i, .quad_shift_i(layer.quad_shift), .lane_i(lane), .take_i(take), .move_i(windows_move),
-    .weights_i(slot_rdata_i), .apply_valid_i(apply_valid), .apply_buffer_i(apply_buffer),
-    .apply_channel_i(apply_channel), .apply_shift_i(apply_shift), .apply_last_i(apply_last),
-    .pass_done_o(pass_done), .read_buffer_i(acc_buffer), .read_pair_i(acc_pair), .acc_o(acc), .release_i(acc_release)
+    .weights_i(slot_rdata_i), .apply_valid_i(apply_valid), .apply_addr_i(apply_addr), .apply_shift_i(apply_shift),
+    .apply_last_i(apply_last), .pass_done_o(pass_done), .read_valid_i(acc_valid), .read_pair_i(acc_pair), .acc_o(acc)
   );
 
   // ---- Results. ----
@@ -214,9 +213,9 @@ module compute_core
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs),
     .PoolChannels(PoolChannels)
   ) u_drain (
-    .clk_i, .rst_i, .layer_i(layer),
+    .clk_i, .rst_i, .start_i(layer_start), .layer_i(layer),
     .pass_valid_i(drain_pass_valid), .pass_ready_o(drain_pass_ready), .pass_i(drain_pass), .pass_done_i(pass_done),
-    .acc_buffer_o(acc_buffer), .acc_pair_o(acc_pair), .acc_i(acc), .acc_release_o(acc_release),
+    .acc_valid_o(acc_valid), .acc_pair_o(acc_pair), .acc_i(acc), .acc_release_o(acc_release),
     .affine_addr_o, .affine_i(affine_rdata_i),
     .residual_valid_i(residual_valid), .residual_claim_o(residual_claim), .residual_i(residual),
     .residual_release_o(residual_release),

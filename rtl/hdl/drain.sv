@@ -11,11 +11,13 @@ module drain
   localparam int unsigned Rows     = tile_rows(Pes),
   localparam int unsigned Columns  = tile_columns(Pes),
   localparam int unsigned WordBits = GroupChannels * ActivationBits,
-  localparam int unsigned PairBits = $clog2(PassOutputs) - 1,
+  localparam int unsigned PairBits = $clog2(PassOutputs),
   localparam int unsigned LaneBits = $clog2(GroupChannels) - 1
 ) (
   input  logic   clk_i,
   input  logic   rst_i,
+  /// Starts a layer.
+  input  logic   start_i,
   input  layer_t layer_i,
 
   input  logic  pass_valid_i,
@@ -24,7 +26,7 @@ module drain
   input  logic  pass_done_i,
 
   /// Accumulators of all PEs, read in the cycle of the address.
-  output logic                                       acc_buffer_o,
+  output logic                                       acc_valid_o,
   output logic [PairBits-1:0]                        acc_pair_o,
   input  logic signed [Pes-1:0][1:0][AccBits-1:0]    acc_i,
   /// The buffer is empty.
@@ -65,15 +67,16 @@ module drain
   logic [Columns-1:0]  step_columns;
 
   drain_sequencer #(.Pes(Pes), .GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_sequencer (
-    .clk_i, .rst_i, .layer_i,
+    .clk_i, .rst_i, .start_i, .layer_i,
     .pass_valid_i, .pass_ready_o, .pass_i, .pass_done_i,
     .residual_valid_i, .residual_claim_o, .affine_addr_o,
-    .step_valid_o(step_valid), .step_buffer_o(acc_buffer_o), .step_pair_o(acc_pair_o), .step_lane_o(step_lane),
+    .step_valid_o(step_valid), .step_pair_o(acc_pair_o), .step_lane_o(step_lane),
     .step_layer_pair_o(step_layer_pair), .step_block_end_o(step_block_end), .step_buffer_end_o(step_buffer_end),
     .step_layer_end_o(step_layer_end), .step_first_tile_o(step_first_tile), .step_pointer_o(step_pointer),
     .step_rows_o(step_rows), .step_columns_o(step_columns)
   );
 
+  assign acc_valid_o        = step_valid;
   assign acc_release_o      = step_buffer_end;
   assign residual_release_o = step_block_end && layer_i.residual;
 

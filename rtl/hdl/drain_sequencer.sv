@@ -11,11 +11,13 @@ module drain_sequencer
   parameter int unsigned PassOutputs   = 64,
   localparam int unsigned Rows         = tile_rows(Pes),
   localparam int unsigned Columns      = tile_columns(Pes),
-  localparam int unsigned PairBits     = $clog2(PassOutputs) - 1,
+  localparam int unsigned PairBits     = $clog2(PassOutputs),
   localparam int unsigned LaneBits     = $clog2(GroupChannels) - 1
 ) (
   input  logic   clk_i,
   input  logic   rst_i,
+  /// Starts a layer.
+  input  logic   start_i,
   input  layer_t layer_i,
 
   input  logic  pass_valid_i,
@@ -33,7 +35,6 @@ module drain_sequencer
 
   /// A step: read this pair of channels now.
   output logic                step_valid_o,
-  output logic                step_buffer_o,
   output logic [PairBits-1:0] step_pair_o,
   /// The pair in its block, and in the layer.
   output logic [LaneBits-1:0] step_lane_o,
@@ -95,8 +96,10 @@ module drain_sequencer
   end
 
   // ---- Steps. ----
-  logic                running_q, buffer_q;
-  logic [1:0]          done_q;
+  localparam int unsigned CountBits = $clog2(2 * PassWords) + 1;
+  logic                 running_q;
+  logic [PairBits-1:0]  base_q;
+  logic [CountBits-1:0] done_q;
   logic [7:0]          block_q;
   logic [LaneBits-1:0] lane_q;
   logic                starts_block, may_start, step, last_lane, last_block, ends;
@@ -114,15 +117,16 @@ module drain_sequencer
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       running_q <= 1'b0;
-      buffer_q  <= 1'b0;
       done_q    <= '0;
     end else begin
       if (begins) running_q <= 1'b1;
       else if (ends) running_q <= 1'b0;
-      if (ends) buffer_q <= !buffer_q;
-      done_q <= done_q + 2'(pass_done_i) - 2'(begins);
-      assert (!(pass_done_i && done_q == 2'd3)) else $error("drain_sequencer: more passes done than buffers");
+      done_q <= done_q + CountBits'(pass_done_i) - CountBits'(begins);
+      assert (!(pass_done_i && done_q == CountBits'(2 * PassWords)))
+        else $error("drain_sequencer: more passes done than buffers");
     end
+    if (start_i) base_q <= '0;
+    else if (ends) base_q <= base_q + (PairBits'(GroupChannels / 2) << layer_i.buffer_log2);
     if (begins) begin
       tile_q  <= next_q;
       block_q <= '0;
@@ -136,7 +140,6 @@ module drain_sequencer
   // ---- Two cycles of the affine table. ----
   typedef struct packed {
     logic                valid;
-    logic                buffer;
     logic [PairBits-1:0] pair_index;
     logic [LaneBits-1:0] lane;
     logic [AddrBits-1:0] layer_pair;
@@ -153,8 +156,7 @@ module drain_sequencer
 
   always_comb begin
     step_d.valid      = step;
-    step_d.buffer     = buffer_q;
-    step_d.pair_index = PairBits'({block_q, lane_q});
+    step_d.pair_index = base_q | PairBits'({block_q, lane_q});
     step_d.lane       = lane_q;
     step_d.layer_pair = AddrBits'(tile_q.info.index) * AddrBits'(PassOutputs / 2) + AddrBits'({block_q, lane_q});
     step_d.block_end  = last_lane;
@@ -178,7 +180,6 @@ module drain_sequencer
   end
 
   assign step_valid_o      = step2_q.valid;
-  assign step_buffer_o     = step2_q.buffer;
   assign step_pair_o       = step2_q.pair_index;
   assign step_lane_o       = step2_q.lane;
   assign step_layer_pair_o = step2_q.layer_pair;

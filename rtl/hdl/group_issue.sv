@@ -1,12 +1,21 @@
 /// Lets a group into the array as soon as its windows are loaded and an accumulator buffer is free.
 ///
+/// The accumulators are a ring of 2 * PassOutputs sums; a pass takes a buffer of as many channel blocks as it needs, so
+/// that layers of few channels, whose passes are short, have many buffers to cover the way through PEs and drain.
+///
 /// The weight memory answers two cycles after the issue; tags for the array leave at that time. The windows move one
 /// cycle earlier, so that they stand beside the weights.
 module group_issue
   import tritforge_pkg::*;
-(
+#(
+  parameter int unsigned GroupChannels = 16,
+  parameter int unsigned PassOutputs   = 64
+) (
   input  logic clk_i,
   input  logic rst_i,
+  /// Starts a layer, whose buffers have this many channel blocks (log2).
+  input  logic       start_i,
+  input  logic [2:0] buffer_log2_i,
 
   input  logic   group_valid_i,
   output logic   group_ready_o,
@@ -24,11 +33,10 @@ module group_issue
   /// A drained buffer comes back.
   input  logic buffer_release_i,
 
-  /// Beside the weights: a group is applied to this buffer's channel.
-  output logic       apply_valid_o,
-  output logic       apply_buffer_o,
-  output logic [6:0] apply_channel_o,
-  output logic [4:0] apply_shift_o,
+  /// Beside the weights: a group is added to this accumulator.
+  output logic                   apply_valid_o,
+  output logic [AccAddrBits-1:0] apply_addr_o,
+  output logic [4:0]             apply_shift_o,
   /// Beside the weights: the pass ends here.
   output logic       apply_last_o,
 
@@ -38,8 +46,12 @@ module group_issue
   output logic stall_accumulators_o
 );
 
-  logic       first_q, buffer_q;
-  logic [1:0] free_q;
+  localparam int unsigned Blocks    = 2 * PassOutputs / GroupChannels;
+  localparam int unsigned CountBits = $clog2(Blocks) + 1;
+
+  logic                   first_q;
+  logic [AccAddrBits-1:0] base_q;
+  logic [CountBits-1:0]   free_q;
   logic       has_windows, has_buffer, fire;
 
   assign has_windows = !group_i.load || windows_full_i;
@@ -55,31 +67,36 @@ module group_issue
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      first_q  <= 1'b1;
-      buffer_q <= 1'b0;
-      free_q   <= 2'd2;
+      first_q <= 1'b1;
+    end else if (fire) begin
+      first_q <= group_i.last;
+    end
+    if (rst_i) begin
+      free_q <= '0;
+    end else if (start_i) begin
+      base_q <= '0;
+      free_q <= CountBits'(Blocks) >> buffer_log2_i;
     end else begin
-      if (fire) begin
-        first_q <= group_i.last;
-        if (group_i.last) buffer_q <= !buffer_q;
+      // The ring closes by itself: its size is a multiple of every buffer's.
+      if (fire && group_i.last) begin
+        base_q <= (base_q + (AccAddrBits'(GroupChannels) << buffer_log2_i)) & AccAddrBits'(2 * PassOutputs - 1);
       end
-      free_q <= free_q + 2'(buffer_release_i) - 2'(fire && first_q);
+      free_q <= free_q + CountBits'(buffer_release_i) - CountBits'(fire && first_q);
     end
   end
 
   typedef struct packed {
-    logic       valid;
-    logic       last;
-    logic       buffer;
-    logic [6:0] channel;
-    logic [4:0] shift;
+    logic                   valid;
+    logic                   last;
+    logic [AccAddrBits-1:0] addr;
+    logic [4:0]             shift;
   } tag_t;
 
   tag_t tag_q, tag2_q;
   logic move_q;
 
   always_ff @(posedge clk_i) begin
-    tag_q  <= '{valid: issued_o, last: fire && group_i.last, buffer: buffer_q, channel: group_i.channel,
+    tag_q  <= '{valid: issued_o, last: fire && group_i.last, addr: base_q | AccAddrBits'(group_i.channel),
                 shift: group_i.shift};
     tag2_q <= tag_q;
     move_q <= windows_take_o;
@@ -93,13 +110,13 @@ module group_issue
   assign windows_move_o  = move_q;
   assign apply_valid_o   = tag2_q.valid;
   assign apply_last_o    = tag2_q.last;
-  assign apply_buffer_o  = tag2_q.buffer;
-  assign apply_channel_o = tag2_q.channel;
+  assign apply_addr_o    = tag2_q.addr;
   assign apply_shift_o   = tag2_q.shift;
 
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin
-      assert (free_q <= 2'd2) else $error("group_issue: more buffers free than there are");
+      assert (start_i || free_q <= CountBits'(Blocks) >> buffer_log2_i)
+        else $error("group_issue: more buffers free than there are");
     end
   end
 

@@ -12,7 +12,7 @@ module pe_array
   localparam int unsigned Rows     = tile_rows(Pes),
   localparam int unsigned Columns  = tile_columns(Pes),
   localparam int unsigned WordBits = GroupChannels * ActivationBits,
-  localparam int unsigned PairBits = $clog2(PassOutputs) - 1
+  localparam int unsigned PairBits = $clog2(PassOutputs)
 ) (
   input  logic clk_i,
   input  logic rst_i,
@@ -25,22 +25,20 @@ module pe_array
   /// Weights of a group and, beside them, what it is applied to.
   input  logic [18*GroupChannels-1:0] weights_i,
   input  logic                        apply_valid_i,
-  input  logic                        apply_buffer_i,
-  input  logic [6:0]                  apply_channel_i,
+  input  logic [AccAddrBits-1:0]      apply_addr_i,
   input  logic [4:0]                  apply_shift_i,
   input  logic                        apply_last_i,
   /// The sums of a pass are complete.
   output logic                        pass_done_o,
 
-  input  logic                                    read_buffer_i,
+  /// A pair of sums leaves, and is empty for the next pass.
+  input  logic                                    read_valid_i,
   input  logic [PairBits-1:0]                     read_pair_i,
-  output logic signed [Pes-1:0][1:0][AccBits-1:0] acc_o,
-  input  logic                                    release_i
+  output logic signed [Pes-1:0][1:0][AccBits-1:0] acc_o
 );
 
   typedef struct packed {
-    logic              buffer;
-    logic [PairBits:0] channel;
+    logic [PairBits:0] addr;
     logic [4:0]        shift;
   } tag_t;
 
@@ -50,7 +48,7 @@ module pe_array
 
   assign valid[0] = apply_valid_i;
   assign last[0]  = apply_last_i;
-  assign tag[0]   = '{buffer: apply_buffer_i, channel: apply_channel_i[PairBits:0], shift: apply_shift_i};
+  assign tag[0]   = '{addr: apply_addr_i[PairBits:0], shift: apply_shift_i};
 
   always_ff @(posedge clk_i) begin
     valid[PeLatency:1] <= valid[PeLatency-1:0];
@@ -62,8 +60,8 @@ module pe_array
     end
   end
 
-  // Which channels of a buffer have received a group in this pass; the others are zero.
-  logic [1:0][PassOutputs-1:0] touched_q;
+  // Which sums have received a group in their pass; the others are zero.
+  logic [2*PassOutputs-1:0]    touched_q;
   tag_t                        add;
   logic                        add_valid;
 
@@ -75,11 +73,11 @@ module pe_array
       touched_q   <= '0;
       pass_done_o <= 1'b0;
     end else begin
-      if (release_i) touched_q[read_buffer_i] <= '0;
-      if (add_valid) touched_q[add.buffer][add.channel] <= 1'b1;
+      if (read_valid_i) touched_q[2*read_pair_i +: 2] <= '0;
+      if (add_valid) touched_q[add.addr] <= 1'b1;
       pass_done_o <= last[PeLatency];
-      assert (!(release_i && add_valid && add.buffer == read_buffer_i))
-        else $error("pe_array: a buffer is filled while it drains");
+      assert (!(read_valid_i && add_valid && add.addr[PairBits:1] == read_pair_i))
+        else $error("pe_array: a sum is added to while it leaves");
     end
   end
 
@@ -98,13 +96,12 @@ module pe_array
 
     accumulator #(.PassOutputs(PassOutputs)) u_accumulator (
       .clk_i,
-      .add_valid_i(add_valid), .add_buffer_i(add.buffer), .add_channel_i(add.channel),
-      .add_first_i(!touched_q[add.buffer][add.channel]), .partial_i(partial),
-      .read_buffer_i, .read_pair_i, .even_o(even), .odd_o(odd)
+      .add_valid_i(add_valid), .add_addr_i(add.addr), .add_first_i(!touched_q[add.addr]), .partial_i(partial),
+      .read_pair_i, .even_o(even), .odd_o(odd)
     );
 
-    assign acc_o[p][0] = touched_q[read_buffer_i][{read_pair_i, 1'b0}] ? even : '0;
-    assign acc_o[p][1] = touched_q[read_buffer_i][{read_pair_i, 1'b1}] ? odd : '0;
+    assign acc_o[p][0] = touched_q[{read_pair_i, 1'b0}] ? even : '0;
+    assign acc_o[p][1] = touched_q[{read_pair_i, 1'b1}] ? odd : '0;
   end
 
 endmodule

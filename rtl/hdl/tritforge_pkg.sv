@@ -22,6 +22,9 @@ package tritforge_pkg;
     return pes == 4 ? 4 : 8;
   endfunction
 
+  /// Bits of an accumulator's address: two buffers of up to 128 output channels.
+  localparam int unsigned AccAddrBits = 8;
+
   /// Cycles from a group's weights to its partial sum.
   localparam int unsigned PeLatency = 9;
 

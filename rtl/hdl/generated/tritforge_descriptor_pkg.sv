@@ -83,7 +83,9 @@ package tritforge_descriptor_pkg;
     /// Word 11: Padding of channel lanes 0, 4, 8, ....
     logic  [15:0] pad_0;
     /// Word 10: no field.
-    logic   [7:0] reserved_10;
+    logic   [4:0] reserved_10;
+    /// Word 10: Log2 of the channel blocks of an accumulator buffer: those of a pass, to a power of two.
+    logic   [2:0] buffer_log2;
     /// Word 10: Bitmap words of the last pass.
     logic   [7:0] last_words;
     /// Word 10: First bitmap word.
