@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tritforge.compress.checkpoint import Checkpoint, load_checkpoint
 from tritforge.compress.data import Dataset, Split
 from tritforge.compress.deployed import deployed_model, updated_checkpoint
@@ -152,6 +154,7 @@ def update_demo(
         progress: display, such as :func:`tritforge.cli.options.progress`.
     """
     checkpoint = load_checkpoint(run_folder)
+    torch.set_num_threads(checkpoint.recipe.threads)  # as in training, so that an update repeats bit for bit
     model = deployed_model(checkpoint, network)
     shifted = camera_askew(dataset, degrees)
     partial = UpdateSettings(seed=seed)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.data import Dataset
 from tritforge.compress.deployed import model_of_checkpoint
@@ -46,6 +48,7 @@ def evaluate_target(path: str | Path, dataset: str | None = None, data_folder: s
         data = _data(recipe, dataset, data_folder)
         return _figures({"integer_accuracy": network_accuracy(network, data)}, data, recipe)
     checkpoint = load_checkpoint(path)
+    torch.set_num_threads(checkpoint.recipe.threads)
     data = _data(checkpoint.recipe, dataset, data_folder)
     model = model_of_checkpoint(checkpoint, data.image_shape, data.classes)
     trained = model_accuracy(model, data.test)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from tritforge.compress.agreement import Agreement, compare
 from tritforge.compress.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
@@ -52,6 +54,7 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
     target = Path(path) if path is not None else folder / NETWORK_FILE
     checkpoint = load_checkpoint(folder)
     recipe = checkpoint.recipe
+    torch.set_num_threads(recipe.threads)
     if recipe.precision != "ternary":
         raise NetworkError(
             f"run {folder} has precision {recipe.precision!r}; only ternary runs have an integer network"
