@@ -23,10 +23,21 @@ from tritforge.reference import run
 from tritforge.rtl import hdl_sources
 from tritforge.sim.map_trace import split_images, traced_maps
 from tritforge.sim.runner import run_bench
+from tritforge.sim.verilator import build
 
 HDL = Path(__file__).parent / "hdl"
 REFERENCE_BATCH = 64
 Progress = Callable[[int], object]
+
+
+def accelerator_sources() -> list[Path]:
+    """What the simulated accelerator is built from: all RTL, and the trace of its maps."""
+    return [*hdl_sources(), HDL / "map_trace.sv"]
+
+
+def build_accelerator(parameters: AcceleratorParameters) -> Path:
+    """Build what :meth:`AcceleratorJob.run` would build, ahead of it; see :func:`tritforge.sim.verilator.build`."""
+    return build("accelerator", accelerator_sources(), parameters.verilog_parameters())
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ class AcceleratorJob:
                 run_bench(
                     "tritforge.sim.benches.accelerator",
                     "accelerator",
-                    sources=[*hdl_sources(), HDL / "map_trace.sv"],
+                    sources=accelerator_sources(),
                     parameters=self.parameters.verilog_parameters(),
                     plusargs=[f"+map_trace={folder / 'trace.txt'}"],
                     env={"TRITFORGE_JOB": str(folder)},
