@@ -1,0 +1,52 @@
+"""``tritforge bench``: measurements of the accelerator, each with its baseline in the same run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from tritforge.cli.accelerator_options import PesOption
+from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.parameters import AcceleratorParameters
+
+group = typer.Typer(
+    help="Measure the accelerator, each time with its baseline in the same run.",
+    no_args_is_help=True,
+    epilog="Example: tritforge bench layers --json layers.json",
+)
+
+PAPER = {"stage 1": 1.56, "stage 2": 1.69, "stage 3": 1.73}
+"""Speedups of dissertation Table 7."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command ``bench``."""
+    app.add_typer(group, name="bench")
+
+
+@group.command(epilog="Example: tritforge bench layers --pes 8 --bits 16 --repeats 16 --json layers.json")
+def layers(
+    context: typer.Context,
+    pes: PesOption = 8,
+    bits: Annotated[int, typer.Option("--bits", help="Activation bits, 8 or 16.")] = 16,
+    repeats: Annotated[int, typer.Option("--repeats", help="Runs of a layer back to back.", min=2)] = 16,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of weights and pixels.")] = 0,
+    json: JsonOption = None,
+) -> None:
+    """Speedup of dissertation Table 7's layers from skipping, against the same array issuing every group."""
+    from tritforge.sim.bench_layers import TABLE_7, bench_layers
+
+    parameters = AcceleratorParameters(pes=pes, activation_bits=bits, slots=8192)
+    with progress("simulating", total=2 * len(TABLE_7), unit="runs") as advance:
+        speeds = bench_layers(parameters, TABLE_7, repeats, seed, advance)
+    typer.echo("layer     groups  non-zero   cycles dense  cycles sparse  speedup  ideal  of ideal  alone  paper")
+    for speed in speeds:
+        typer.echo(
+            f"{speed.name:8}  {speed.groups:6}  {speed.nonzero_groups:8}  {speed.cycles_dense:13.0f}"
+            f"  {speed.cycles_sparse:13.0f}  {speed.speedup:7.3f}  {speed.ideal_speedup:5.3f}  {speed.efficiency:8.1%}"
+            f"  {speed.isolated_speedup:5.3f}  {PAPER[speed.name]:5.2f}"
+        )
+    metrics = {"pes": pes, "repeats": repeats, "activation_bits": bits, "layers": [asdict(speed) for speed in speeds]}
+    write_result(context, json, metrics, seeds=[seed])
