@@ -22,7 +22,7 @@ from tritforge.program import OverlayProgram, save_program
 from tritforge.reference import run
 from tritforge.rtl import hdl_sources
 from tritforge.sim.map_trace import split_images, traced_maps
-from tritforge.sim.runner import run_bench
+from tritforge.sim.runner import SimulationError, run_bench
 from tritforge.sim.verilator import build
 
 HDL = Path(__file__).parent / "hdl"
@@ -126,6 +126,9 @@ class AcceleratorJob:
             progress: called with the number of further images that are done.
             run_dir: folder for all files, kept; a temporary one when not given.
             waves: write ``dump.vcd`` there.
+
+        Raises:
+            SimulationError: the build or the bench failed, or a patch that was to be accepted was refused.
         """
         with tempfile.TemporaryDirectory(prefix="tritforge-accelerator-") as scratch:
             folder = (run_dir or Path(scratch)).resolve()
@@ -157,6 +160,8 @@ class AcceleratorJob:
                 judged.append(outcome)
                 continue
             program, held, images = self._expected[index]
+            if isinstance(held, int) and "refused" in outcomes[held]:
+                raise SimulationError(f"the accelerator refused a patch it was to take: {outcomes[held]['refused']}")
             network = load_network(folder / f"result{held}") if isinstance(held, int) else held
             judged.append(_compare(program, network, images, traces, outcome))
         return judged

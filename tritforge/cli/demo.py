@@ -92,9 +92,8 @@ def tell(sentence: str) -> None:
 
 
 def told(done: Done) -> Done:
-    """Say when a step was not repeated."""
-    if done.reused:
-        tell(f"     done before, {done.folder} is up to date")
+    """Say how long a step took, or that it was not repeated."""
+    tell(f"     done before, {done.folder} holds" if done.reused else f"     done in {done.seconds:.0f} s")
     return done
 
 
@@ -126,7 +125,9 @@ class _Build:
                 advance(1)
         if self.error is not None:
             raise self.error
-        tell(f"     the RTL was built in {self.seconds:.0f} s")
+        tell(
+            f"     the RTL was built in {self.seconds:.0f} s" if self.seconds >= 1 else "     the RTL was built before"
+        )
 
 
 def _show(table: Any) -> None:

@@ -83,6 +83,12 @@ def demo_metrics(demo: Demo, others: Sequence[tuple[Done, Done]] = ()) -> dict[s
         "commit_pause_cycles": applied["pause_cycles"],
         "words_written": applied["words_written"],
         "patch_mode": applied["mode"],
+        "step_seconds": {
+            "training": demo.trained.seconds,
+            "simulation": demo.simulated.seconds,
+            "update": demo.updated.seconds,
+            "patching": demo.patched.seconds,
+        },
         "original_accuracy_after_patch": demo.updated.outcome["original_accuracy_after_patch"],
     }
     if others:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,11 +28,15 @@ SOURCES = (".py", ".sv", ".svh", ".vlt", ".toml")
 
 @dataclass(frozen=True)
 class Done:
-    """What a step gave: its outcome, the folder with its files, and whether it was done before."""
+    """What a step gave: its outcome, the folder with its files, whether it was done before, and the seconds it took.
+
+    The seconds of a step that was interrupted count from its last start.
+    """
 
     outcome: dict[str, Any]
     folder: Path
     reused: bool
+    seconds: float = 0.0
 
 
 def run_step(
@@ -54,14 +59,17 @@ def run_step(
     if _text(folder / INPUTS) == wanted:
         found = _finished(folder)
         if found is not None:
-            return Done(found, folder, True)
+            return Done(found["outcome"], folder, True, found["seconds"])
     else:
         _empty(folder)
         atomic_write(folder / INPUTS, wanted.encode())
+    began = time.monotonic()
     outcome = json.loads(json.dumps(work(folder)))
-    record = {"outcome": outcome, "files": {str(path.relative_to(folder)): _sha256(path) for path in _files(folder)}}
+    seconds = round(time.monotonic() - began, 3)
+    files = {str(path.relative_to(folder)): _sha256(path) for path in _files(folder)}
+    record = {"outcome": outcome, "seconds": seconds, "files": files}
     atomic_write(folder / OUTCOME, json.dumps(record, indent=1).encode())
-    return Done(outcome, folder, False)
+    return Done(outcome, folder, False, seconds)
 
 
 def source_digest(rooms: tuple[str, ...]) -> str:
@@ -82,20 +90,20 @@ def _home(package: str) -> Path:
 
 
 def _finished(folder: Path) -> dict[str, Any] | None:
-    """The recorded outcome if every file is still what the step wrote; None, and no record, otherwise."""
+    """The record if every file is still what the step wrote; None, and no record, otherwise."""
     text = _text(folder / OUTCOME)
     if text is None:
         return None
     try:
         record = json.loads(text)
         whole = all(_sha256(folder / name) == digest for name, digest in record["files"].items())
-        outcome = record["outcome"]
-    except (ValueError, KeyError, OSError):
+        whole = whole and record.keys() >= {"outcome", "seconds"}
+    except (ValueError, KeyError, TypeError, OSError):
         whole = False
     if not whole:
         _empty(folder, keep=INPUTS)
         return None
-    return outcome
+    return record
 
 
 def _empty(folder: Path, keep: str = "") -> None:
