@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,13 @@ class Table7Layer:
 TABLE_7 = (Table7Layer(1.56, 0.88), Table7Layer(1.69, 0.87), Table7Layer(1.73, 0.80))
 
 
-def layers_table(metrics: dict[str, Any]) -> list[Sequence[str]]:
+def layers_table(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Rows for :data:`COLUMNS` from the metrics of ``tritforge bench layers``; Table 7's three beside the first three.
 
     Raises:
         ResultFileError: the metrics are not those of that command.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     try:
         for index, layer in enumerate(metrics["layers"]):
             paper = TABLE_7[index] if index < len(TABLE_7) else None

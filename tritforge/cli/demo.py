@@ -103,6 +103,10 @@ class _Build:
     def __init__(self, parameters: AcceleratorParameters) -> None:
         from tritforge.sim.accelerator_simulation import build_accelerator
 
+        self.error: BaseException | None = None
+        self.seconds = 0.0
+        began = time.monotonic()
+
         def build() -> None:
             try:
                 build_accelerator(parameters)
@@ -110,9 +114,6 @@ class _Build:
                 self.error = error
             self.seconds = time.monotonic() - began
 
-        self.error: BaseException | None = None
-        self.seconds = 0.0
-        began = time.monotonic()
         tell("     building the RTL with Verilator in the background")
         self._thread = threading.Thread(target=build, daemon=True)
         self._thread.start()
