@@ -1,0 +1,12 @@
+"""The bench of requantiser for both widths of activations."""
+
+from __future__ import annotations
+
+import pytest
+
+from tritforge.sim.runner import run_bench
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_requantiser(bits: int):
+    run_bench("tritforge.sim.benches.requantiser", "requantiser", parameters={"ActivationBits": bits}, seed=bits)
