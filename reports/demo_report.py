@@ -40,7 +40,7 @@ def write_demo_report(folder: Path) -> Path:
         NetworkError: the network file cannot be read.
     """
     result = read_result(folder / RESULT)
-    details = _read_details(folder / DETAILS)
+    details = read_details(folder / DETAILS)
     try:
         page = _render(asdict(result), details, folder)
     except KeyError as error:
@@ -50,7 +50,8 @@ def write_demo_report(folder: Path) -> Path:
     return target
 
 
-def _read_details(path: Path) -> dict[str, Any]:
+def read_details(path: Path) -> dict[str, Any]:
+    """The details that a demo wrote; raises ResultFileError when they cannot be read."""
     try:
         details = json.loads(path.read_bytes())
     except OSError as error:
@@ -80,7 +81,7 @@ def _render(result: dict[str, Any], details: dict[str, Any], folder: Path) -> st
         accuracy=_accuracy_bars(metrics),
         sizes=_size_bars(metrics),
         memories=_memory_maps(details),
-        samples=[sample | {"picture": _digit(sample["pixels"])} for sample in details["samples"]],
+        samples=[sample | {"picture": digit_picture(sample["pixels"])} for sample in details["samples"]],
         memory_columns=COLUMNS,
     )
 
@@ -155,7 +156,7 @@ def _memory_maps(details: dict[str, Any]) -> list[dict[str, Any]]:
     return maps
 
 
-def _digit(rows: list[list[int]]) -> str:
+def digit_picture(rows: list[list[int]]) -> str:
     """A picture of an image's pixels 0 to 255, dark ink growing opaque."""
     ink = np.clip(np.array(rows), 0, 255).astype(np.uint8)
     pixels = np.zeros((*ink.shape, 4), dtype=np.uint8)
