@@ -1,0 +1,91 @@
+"""The digits figures over several seeds, on the test part: ``python -m`` this module.
+
+Every seed trains both precisions, exports, and updates after the recorded shift, with the recipes as they stand.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tritforge.compress.data import load_dataset
+from tritforge.compress.demo_run import FLOAT_RECIPE, FULL_LEARNING_RATE, TERNARY_RECIPE, train_demo, update_demo
+from tritforge.compress.partial_update import UpdateSettings
+from tritforge.compress.recipe import load_recipe
+from tritforge.compress.recorded_pieces import Pieces, record_pieces
+from tritforge.errors import TritforgeError
+from tritforge.results import Result
+
+SEEDS = (0, 1, 2)
+RATIO = 0.01
+NAMES = (
+    "full_precision_accuracy",
+    "fake_quantised_accuracy",
+    "integer_accuracy",
+    "equal_argmax_fraction",
+    "within_one_fraction",
+    "zero_group_fraction",
+    "updating_ratio",
+    "patch_bytes",
+    "full_update_bytes",
+    "accuracy_before_patch",
+    "accuracy_after_patch",
+    "accuracy_full_retraining",
+    "regained_fraction",
+)
+
+
+def measure(seed: int, runs: Path) -> dict[str, Any]:
+    """Training, export and update of one seed; trainings in ``runs`` go on, or are used again."""
+    trained = train_demo(seed, runs / f"seed{seed}")
+    updated = update_demo(trained.network, trained.run_folder, trained.dataset, RATIO, seed=seed)
+    figures = trained.metrics() | updated.figures.metrics()
+    before, full = figures["accuracy_before_patch"], figures["accuracy_full_retraining"]
+    regained = (figures["accuracy_after_patch"] - before) / (full - before) if full > before else 1.0
+    return figures | {"regained_fraction": regained}
+
+
+def over_seeds(pieces: Pieces) -> dict[str, Any]:
+    """By name, the values of all seeds in order, and their mean."""
+    values = {name: [piece[name] for piece in pieces.values()] for name in NAMES}
+    return {name: {"values": own, "mean": fmean(own)} for name, own in values.items()}
+
+
+def digits_seeds(path: str | Path, runs: str | Path, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
+    """Measure every seed into the result file at ``path``; seeds that it holds are not measured again."""
+    measurement = Result(
+        "python -m tritforge.compress.digits_seeds",
+        {},
+        {
+            "recipes": {name: load_recipe(name).to_toml() for name in (FLOAT_RECIPE, TERNARY_RECIPE)},
+            "learning_rates": {"partial": UpdateSettings().learning_rate, "full": FULL_LEARNING_RATE},
+            "ratio": RATIO,
+        },
+        list(seeds),
+        load_dataset("digits").digest(),
+    )
+    work = {f"seed {seed}": partial(measure, seed, Path(runs)) for seed in seeds}
+    return record_pieces(path, measurement, work, over_seeds)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tritforge.compress.digits_seeds", description=__doc__)
+    parser.add_argument("--json", default="reports/results/digits_seeds.json", help="result file")
+    parser.add_argument("--runs", default="runs/digits_seeds", help="folder of the trainings")
+    given = parser.parse_args(arguments)
+    try:
+        metrics = digits_seeds(given.json, given.runs)
+    except TritforgeError as error:
+        parser.error(str(error))
+    for name in NAMES:
+        values = ", ".join(f"{value:.4g}" for value in metrics[name]["values"])
+        print(f"{name:26} {metrics[name]['mean']:8.5g}   {values}")
+
+
+if __name__ == "__main__":
+    main()

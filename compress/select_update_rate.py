@@ -1,0 +1,142 @@
+"""Selection of the learning rates of partial update and full retraining on validation images: run it by ``python -m``.
+
+Digits is deployed from a run of seed 0 and every camera is then turned. Old and new training images train, old and new
+validation images judge; the test part is dropped before anything is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tritforge.compress.data import Split, join
+from tritforge.compress.demo_run import TERNARY_RECIPE, integer_accuracy
+from tritforge.compress.deployed import deployed_model
+from tritforge.compress.export import export_network
+from tritforge.compress.full_retraining import full_retraining
+from tritforge.compress.models import Model
+from tritforge.compress.partial_update import UpdateSettings, partial_update
+from tritforge.compress.recipe import load_recipe
+from tritforge.compress.recorded_pieces import Pieces, record_pieces
+from tritforge.compress.recorded_shift import turned
+from tritforge.compress.select_penalty import without_test
+from tritforge.compress.train import recipe_dataset, train
+from tritforge.errors import TritforgeError
+from tritforge.network import Network
+from tritforge.results import Result
+
+DEGREES, RATIO = 25.0, 0.01
+"""The given scenario, the demo's: by how much every camera is turned, and the part of the trits that may change."""
+RATES = {"partial": (2e-4, 5e-4, 1e-3), "full": (0.02, 0.05, 0.1)}
+"""Candidates: peak learning rates of both kinds of update."""
+SEEDS = (0, 1, 2)
+"""Of the order of the data in the update; the deployed network is always that of training seed 0."""
+RULE = "of each kind of update the rate with the highest mean validation accuracy; of equal ones the lowest"
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A deployed network, its model, and what the server holds after the shift, without test images."""
+
+    network: Network
+    model: Model
+    train: Split
+    validation: Split
+
+
+def deploy(runs: Path) -> Deployment:
+    """Train the network of seed 0 (or find its run), export it, and turn the cameras."""
+    recipe = load_recipe(TERNARY_RECIPE, ["seed=0"])
+    data = without_test(recipe_dataset(recipe))
+    done = train(recipe, runs / "deployed", dataset=data)
+    network = export_network(done.model, recipe.group_channels)
+    pools = [join(part, turned(part, DEGREES)) for part in (data.train, data.validation)]
+    return Deployment(network, deployed_model(done.checkpoint, network), *pools)
+
+
+def measure(deployment: Deployment, kind: str, rate: float, seed: int) -> dict[str, Any]:
+    """Update the deployed network once, and its integer accuracy on the validation pool."""
+    settings = UpdateSettings(learning_rate=rate, seed=seed)
+    network, model = deployment.network, deployment.model
+    figures: dict[str, Any] = {"kind": kind, "learning_rate": rate, "seed": seed}
+    if kind == "partial":
+        update = partial_update(model, network, deployment.train, deployment.validation, RATIO, settings)
+        return figures | {
+            "validation_before": update.validation_before,
+            "validation_accuracy": update.validation_after,
+            "updating_ratio": update.updating_ratio,
+        }
+    retrained = full_retraining(model, network, deployment.train, settings)
+    return figures | {"validation_accuracy": integer_accuracy(retrained, deployment.validation)}
+
+
+def choose(pieces: Pieces) -> dict[str, Any]:
+    """Mean of every candidate, and the one of each kind that ``RULE`` chooses."""
+    candidates = []
+    for kind, rate in dict.fromkeys((piece["kind"], piece["learning_rate"]) for piece in pieces.values()):
+        own = [piece for piece in pieces.values() if (piece["kind"], piece["learning_rate"]) == (kind, rate)]
+        mean = round(fmean(piece["validation_accuracy"] for piece in own), 6)
+        candidates.append({"kind": kind, "learning_rate": rate, "validation_accuracy": mean})
+    chosen = {
+        kind: max(
+            (one for one in candidates if one["kind"] == kind),
+            key=lambda one: (one["validation_accuracy"], -one["learning_rate"]),
+        )["learning_rate"]
+        for kind in dict.fromkeys(one["kind"] for one in candidates)
+    }
+    return {"rule": RULE, "candidates": candidates, "chosen": chosen}
+
+
+def select(path: str | Path, deployment: Deployment, data_digest: str) -> dict[str, Any]:
+    """Measure every rate with every seed, and choose.
+
+    Args:
+        path: result file; pieces that it holds are not measured again.
+        deployment: what is updated.
+        data_digest: of the data set that it was trained on, without its test part.
+    """
+    measurement = Result(
+        "python -m tritforge.compress.select_update_rate",
+        {},
+        {
+            "recipe": load_recipe(TERNARY_RECIPE).to_toml(),
+            "rates": {kind: list(rates) for kind, rates in RATES.items()},
+            "degrees": DEGREES,
+            "ratio": RATIO,
+            "validation_images": len(deployment.validation),
+        },
+        list(SEEDS),
+        data_digest,
+    )
+    work = {
+        f"{kind}, learning rate {rate}, seed {seed}": partial(measure, deployment, kind, rate, seed)
+        for seed in SEEDS
+        for kind, rates in RATES.items()
+        for rate in rates
+    }
+    return record_pieces(path, measurement, work, choose)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tritforge.compress.select_update_rate", description=__doc__)
+    parser.add_argument("--json", default="reports/results/digits_update_selection.json", help="result file")
+    parser.add_argument("--runs", default="runs/digits_selection", help="folder of the training")
+    given = parser.parse_args(arguments)
+    try:
+        digest = without_test(recipe_dataset(load_recipe(TERNARY_RECIPE))).digest()
+        metrics = select(given.json, deploy(Path(given.runs)), digest)
+    except TritforgeError as error:
+        parser.error(str(error))
+    for one in metrics["candidates"]:
+        mark = "chosen" if one["learning_rate"] == metrics["chosen"][one["kind"]] else ""
+        print(f"{one['kind']:8} {one['learning_rate']:<7} validation {one['validation_accuracy']:.2f} % {mark}")
+
+
+if __name__ == "__main__":
+    main()

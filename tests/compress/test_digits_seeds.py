@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tritforge.compress import digits_seeds
+from tritforge.compress.demo_run import TrainedDemo, UpdateFigures
+from tritforge.compress.digits_seeds import NAMES
+from tritforge.results import read_result
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Trainings and updates with invented figures; the list of the seeds that were trained."""
+    seeds = []
+
+    def train_demo(seed, folder):
+        seeds.append(seed)
+        return TrainedDemo(seed, None, folder, folder, None, "", 99.0, 98.0, 98.0 + seed, 1.0, 1.0, 0.5)
+
+    def update_demo(network, run_folder, dataset, ratio, *, seed):
+        figures = UpdateFigures(ratio, 10, 1000, 40, 400, 60.0, 90.0, 95.0 + seed, 98.0, 97.0, 61.0, 91.0)
+        return SimpleNamespace(figures=figures)
+
+    monkeypatch.setattr(digits_seeds, "train_demo", train_demo)
+    monkeypatch.setattr(digits_seeds, "update_demo", update_demo)
+    return seeds
+
+
+def test_every_figure_is_recorded_over_all_seeds(tmp_path, made_up, capsys):
+    path = tmp_path / "seeds.json"
+    digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
+    digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
+    assert made_up == [0, 1, 2]
+    result = read_result(path)
+    assert list(result.seeds) == [0, 1, 2]
+    assert set(result.metrics) == {*NAMES, "pieces"}
+    assert result.metrics["integer_accuracy"] == {"values": [98.0, 99.0, 100.0], "mean": 99.0}
+    assert result.metrics["regained_fraction"]["values"] == pytest.approx([30 / 35, 30 / 36, 30 / 37])
+    assert all(name in capsys.readouterr().out for name in NAMES[:1])
+
+
+def test_a_file_of_other_recipes_is_refused(tmp_path, made_up, monkeypatch, capsys):
+    path = tmp_path / "seeds.json"
+    digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
+    monkeypatch.setattr(digits_seeds, "RATIO", 0.02)
+    with pytest.raises(SystemExit) as stop:
+        digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
+    assert stop.value.code == 2
+    assert "holds a measurement with other arguments" in capsys.readouterr().err
