@@ -37,7 +37,13 @@ MAX_CHANNELS = 128
 
 
 def random_network(
-    rng: np.random.Generator, *, activation_bits: int = 8, max_size: int = 16, max_channels: int = 64, blocks: int = 3
+    rng: np.random.Generator,
+    *,
+    activation_bits: int = 8,
+    max_size: int = 16,
+    max_channels: int = 64,
+    blocks: int = 3,
+    group_channels: int = CHANNEL_STEP,
 ) -> Network:
     """A small network: stem or wide input, ``blocks`` random convolutions and residuals, average pool, logits.
 
@@ -47,8 +53,9 @@ def random_network(
         max_size: largest height and width of the input.
         max_channels: largest channel count of inner maps, a multiple of 16 up to 128.
         blocks: random layers between the first layer and the pool.
+        group_channels: ``C_g``; inner maps have multiples of it.
     """
-    builder = _Builder(rng, activation_bits, max_channels)
+    builder = _Builder(rng, activation_bits, max_channels, group_channels)
     if rng.random() < 0.6:
         builder.start(int(rng.integers(1, STEM_CHANNELS + 1)), *_size(rng, max_size))
         builder.stem(int(rng.choice([1, 3])))
@@ -168,16 +175,18 @@ def random_affine(
 class _Builder:
     """Appends random layers to a growing network, keeping track of the map sizes."""
 
-    def __init__(self, rng: np.random.Generator, activation_bits: int, max_channels: int) -> None:
-        self.rng, self.bits = rng, activation_bits
-        self.steps = min(max_channels, MAX_CHANNELS) // CHANNEL_STEP
+    def __init__(
+        self, rng: np.random.Generator, activation_bits: int, max_channels: int, group_channels: int = CHANNEL_STEP
+    ) -> None:
+        self.rng, self.bits, self.group_channels = rng, activation_bits, group_channels
+        self.steps = min(max_channels, MAX_CHANNELS) // group_channels
         self.layers: list[Layer] = []
         self.shapes: dict[str, tuple[int, int, int]] = {}
         self.spec = InputSpec(1, 1, 1, 1, (0,))
         self.last = INPUT
 
     def channels(self) -> int:
-        return CHANNEL_STEP * int(self.rng.integers(1, self.steps + 1))
+        return self.group_channels * int(self.rng.integers(1, self.steps + 1))
 
     def shape(self, name: str) -> tuple[int, int, int]:
         return self.shapes[name]
@@ -216,7 +225,8 @@ class _Builder:
         if zero_groups is None:
             zero_groups = float(self.rng.choice([0.0, 0.25, 0.5, 0.75, 0.95, 1.0]))
         channels = self.shapes[self.last][0]
-        weights = random_ternary_weights(self.rng, outputs or self.channels(), channels, kernel, zero_groups)
+        outputs = outputs or self.channels()
+        weights = random_ternary_weights(self.rng, outputs, channels, kernel, zero_groups, self.group_channels)
         layer = self._convolution(weights, TERNARY_BITS, stride)
         self._append(layer if residual is None else self._with_residual(layer, residual))
 
@@ -246,7 +256,7 @@ class _Builder:
         multiplier = np.clip(layer.multiplier, -room, room).astype(np.int64)
         bias = self.rng.integers(-(1 << 40), 1 << 40, classes, dtype=np.int64)
         self._append(replace(layer, name="fc", multiplier=multiplier, bias=bias, shift=0, logits=True))
-        return Network(self.spec, tuple(self.layers), self.bits, CHANNEL_STEP)
+        return Network(self.spec, tuple(self.layers), self.bits, self.group_channels)
 
     def _append(self, layer: Layer) -> None:
         channels, height, width = self.shapes[layer.input]
@@ -272,7 +282,7 @@ class _Builder:
         stored: NDArray[np.bool_] | None = None
         active: tuple[NDArray[np.bool_], ...] = ()
         if weight_bits == TERNARY_BITS:
-            nonzero = nonzero_groups(weights, CHANNEL_STEP)
+            nonzero = nonzero_groups(weights, self.group_channels)
             reserved = self.rng.random(nonzero.shape) < self.rng.choice([0.0, 0.1])
             stored, active = nonzero | reserved, (nonzero,)
         return Convolution(
