@@ -23,7 +23,7 @@ from tritforge.reference import run
 from tritforge.rtl import hdl_sources
 from tritforge.sim.map_trace import split_images, traced_maps
 from tritforge.sim.runner import SimulationError, run_bench
-from tritforge.sim.verilator import build
+from tritforge.sim.verilator import build, build_folder, compiled_files
 
 HDL = Path(__file__).parent / "hdl"
 REFERENCE_BATCH = 64
@@ -38,6 +38,11 @@ def accelerator_sources() -> list[Path]:
 def build_accelerator(parameters: AcceleratorParameters) -> Path:
     """Build what :meth:`AcceleratorJob.run` would build, ahead of it; see :func:`tritforge.sim.verilator.build`."""
     return build("accelerator", accelerator_sources(), parameters.verilog_parameters())
+
+
+def build_state(parameters: AcceleratorParameters) -> tuple[int, int]:
+    """How far :func:`build_accelerator` is: C++ files compiled, and C++ files known so far."""
+    return compiled_files(build_folder("accelerator", accelerator_sources(), parameters.verilog_parameters()))
 
 
 @dataclass(frozen=True)

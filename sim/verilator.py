@@ -59,10 +59,9 @@ def build(
         SimulationError: Verilator or the C++ compiler refused the sources.
     """
     sources = list(sources or hdl_sources(toplevel))
-    arguments = [*_FLAGS, *(f"-G{name}={value}" for name, value in sorted((parameters or {}).items()))]
-    arguments += ["--trace"] * waves + ["--public-flat-rw"] * visible
+    arguments = _arguments(parameters, waves, visible)
     root = build_root(build_dir)
-    folder = root / _key([toplevel, *arguments, *_MAKE], sources)
+    folder = build_folder(toplevel, sources, parameters, build_dir, waves, visible)
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "done"
     with _locked(folder / "lock"):
@@ -71,6 +70,25 @@ def build(
             _compile(folder, root / f"runtime{'-waves' * waves}-{_key([*_MAKE], [])}", waves)
             done.touch()
     return folder
+
+
+def build_folder(
+    toplevel: str,
+    sources: Sequence[Path] | None = None,
+    parameters: Mapping[str, int] | None = None,
+    build_dir: Path | None = None,
+    waves: bool = False,
+    visible: bool = False,
+) -> Path:
+    """The folder that :func:`build` builds into, by what goes into it."""
+    arguments = _arguments(parameters, waves, visible)
+    return build_root(build_dir) / _key([toplevel, *arguments, *_MAKE], list(sources or hdl_sources(toplevel)))
+
+
+def compiled_files(folder: Path) -> tuple[int, int]:
+    """How many of the C++ files in a build folder have been compiled, and how many there are; 0 of 0 at first."""
+    models = {path.stem for path in folder.glob("Vtop*.cpp")}
+    return len(models & {path.stem for path in folder.glob("Vtop*.o")}), len(models)
 
 
 def lint(toplevel: str, parameters: Mapping[str, int] | None = None) -> None:
@@ -135,6 +153,11 @@ def _run(command: Sequence[str], failure: str) -> None:
     done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise SimulationError(f"{failure}:\n{tail(done.stdout)}")
+
+
+def _arguments(parameters: Mapping[str, int] | None, waves: bool, visible: bool) -> list[str]:
+    arguments = [*_FLAGS, *(f"-G{name}={value}" for name, value in sorted((parameters or {}).items()))]
+    return arguments + ["--trace"] * waves + ["--public-flat-rw"] * visible
 
 
 def _key(words: Sequence[str], files: Sequence[Path]) -> str:

@@ -143,14 +143,14 @@ def test_the_whole_demo_on_a_short_training(tmp_path: Path, monkeypatch: pytest.
         return load_recipe(name, [*overrides, "epochs=12"])
 
     monkeypatch.setattr(demo_run, "load_recipe", short)
-    arguments = ["demo", "--images", "5", "--pes", "4", "--out", str(tmp_path), "--json", str(tmp_path / "copy.json")]
+    arguments = ["demo", "--images", "6", "--pes", "4", "--out", str(tmp_path), "--json", str(tmp_path / "copy.json")]
     assert run(arguments) == 0
     told = capfd.readouterr()
     assert "a patch with one flipped byte was refused" in told.err and "differing words" in told.out
     result = read_result(tmp_path / "result.json")
     assert read_result(tmp_path / "copy.json").metrics == result.metrics
     metrics = result.metrics
-    assert metrics["rtl_images"] == 5
+    assert metrics["rtl_images"] == 6
     assert metrics["rtl_mismatching_words"] == metrics["mismatching_words_after_patch"] == 0
     assert metrics["zero_group_fraction"] == group_sparsity(load_network(tmp_path / "training-seed0" / NETWORK))
     assert 1 < metrics["speedup"] < metrics["ideal_speedup"]

@@ -103,6 +103,7 @@ class _Build:
     def __init__(self, parameters: AcceleratorParameters) -> None:
         from tritforge.sim.accelerator_simulation import build_accelerator
 
+        self.parameters = parameters
         self.error: BaseException | None = None
         self.seconds = 0.0
         began = time.monotonic()
@@ -120,10 +121,17 @@ class _Build:
 
     def wait(self) -> None:
         """Wait for the end of the build; raises what the build raised."""
-        with progress("building the RTL", None, "seconds") as advance:
+        from tritforge.sim.accelerator_simulation import build_state
+
+        while self._thread.is_alive() and not build_state(self.parameters)[1]:
+            self._thread.join(0.5)
+        told, total = build_state(self.parameters)
+        with progress("building the RTL", total - told, "files") as advance:
             while self._thread.is_alive():
-                self._thread.join(1.0)
-                advance(1)
+                self._thread.join(0.5)
+                done = build_state(self.parameters)[0]
+                advance(done - told)
+                told = done
         if self.error is not None:
             raise self.error
         tell(
