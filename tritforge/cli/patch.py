@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from tritforge import patch as patches
+from tritforge.cli.accelerator_options import PesOption
 from tritforge.cli.options import JsonOption, write_result
+from tritforge.cli.patch_simulation import simulate_patch
 from tritforge.errors import PatchError
 from tritforge.files import atomic_write, reason
-from tritforge.network_file import load_network, save_network
+from tritforge.network_file import load_network, network_digest, save_network
 from tritforge.patch_signature import check_signature, public_key_of, sign
 
 group = typer.Typer(
@@ -60,18 +62,34 @@ def verify(patch: PatchArgument, network: NetworkArgument, public_key: PublicKey
     typer.echo(f"{patch} applies to {network}")
 
 
-@group.command(epilog="Example: tritforge patch apply update.patch old.safetensors -o new.safetensors")
+@group.command(epilog="Example: tritforge patch apply update.patch old.safetensors -o new.safetensors --simulate 32")
 def apply(
-    patch: PatchArgument, network: NetworkArgument, output: OutputOption, public_key: PublicKeyOption = None
+    context: typer.Context,
+    patch: PatchArgument,
+    network: NetworkArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Network file to write.", show_default=False)
+    ] = None,
+    simulate: Annotated[
+        int, typer.Option("--simulate", metavar="IMAGES", help="Patch a simulated accelerator between so many images.")
+    ] = 0,
+    pes: PesOption = 16,
+    public_key: PublicKeyOption = None,
+    json: JsonOption = None,
 ) -> None:
-    """Apply a patch file to a network file and write the new network."""
+    """Apply a patch file to a network file, to a simulated accelerator that runs the network, or to both."""
+    if output is None and not simulate:
+        raise PatchError("patch apply needs -o FILE for the new network, --simulate IMAGES, or both")
     base = load_network(network)
     with _about(patch):
         content = _read(patch)
         _check_signature(content, public_key)
         result = patches.apply_to_network(base, content)
-    save_network(output, result)
-    typer.echo(f"{output} is version {patches.network_version(result)}")
+    told = simulate_patch(content, base, simulate, pes) if simulate else {}
+    if output is not None:
+        save_network(output, result)
+        typer.echo(f"{output} is version {patches.network_version(result)}")
+    write_result(context, json, told, data_digest=network_digest(base))
 
 
 @group.command(epilog="Example: tritforge patch diff old.safetensors new.safetensors -o update.patch --version 2")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for, check_fits
+from tritforge.cli.network_images import network_images
 from tritforge.cli.options import JsonOption, progress, write_result
-from tritforge.errors import DataError
-from tritforge.network import Network
 from tritforge.network_file import load_network, network_digest
 
 
@@ -46,7 +43,7 @@ def simulate(
     held = load_network(network)
     parameters = accelerator_for(held, pes, memory, fit)
     check_fits(held, parameters)
-    pixels, labels = _images(held, data, images, None if not random_pixels else seed)
+    pixels, labels = network_images(held, images, data, seed if random_pixels else None)
     from tritforge.sim.accelerator_simulation import simulate as run
 
     with progress("simulating", total=len(pixels), unit="images") as advance:
@@ -70,34 +67,3 @@ def simulate(
     write_result(context, json, metrics, seeds=[seed], data_digest=network_digest(held))
     if outcome.mismatching_words:
         raise typer.Exit(1)
-
-
-def _images(network: Network, data: Path | None, count: int, pixel_seed: int | None) -> tuple[NDArray, NDArray | None]:
-    """The first ``count`` images ``(count, C, H, W)`` and their labels, where there are any."""
-    spec = network.input
-    if pixel_seed is not None:
-        shape = (count, spec.channels, spec.height, spec.width)
-        return np.random.default_rng(pixel_seed).integers(0, 1 << spec.bits, shape), None
-    if data is None:
-        return _test_images(network, count)
-    try:
-        with np.load(data, allow_pickle=False) as file:
-            images = file["images"][:count]
-            labels = file["labels"][:count] if "labels" in file.files else None
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{data}: not an .npz file with an array `images` ({error})") from None
-    if images.shape[1:] != (spec.channels, spec.height, spec.width):
-        raise DataError(
-            f"{data}: images are {images.shape[1:]}; the network takes {(spec.channels, spec.height, spec.width)}"
-        )
-    return images, labels
-
-
-def _test_images(network: Network, count: int) -> tuple[NDArray, NDArray]:
-    """Test images of the data set that the network's provenance names."""
-    if "recipe" not in network.provenance:
-        raise DataError("the network file does not say what it was trained on; give --data FILE or --random-pixels")
-    from tritforge.compress.evaluate_target import network_dataset
-
-    test = network_dataset(network).test
-    return test.images[:count], test.labels[:count]
