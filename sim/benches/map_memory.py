@@ -1,0 +1,51 @@
+"""A feature map of random words in its banks, as the readers of feature maps see it."""
+
+from __future__ import annotations
+
+import random
+
+from tritforge.parameters import TILE_SHAPES
+
+Bank = tuple[int, int]
+
+
+class MapMemory:
+    """Banks that hold one map; everything else in them is noise.
+
+    Args:
+        numbers: random source.
+        pes: P, which gives the banks.
+        shape: blocks, rows and columns of the map.
+        base: its first bank word.
+        word_bits: bits of a word.
+    """
+
+    def __init__(
+        self, numbers: random.Random, pes: int, shape: tuple[int, int, int], base: int, word_bits: int
+    ) -> None:
+        self.numbers, self.word_bits = numbers, word_bits
+        self.rows, self.columns = TILE_SHAPES[pes]
+        self.blocks, self.height, self.width = shape
+        self.row_stride = (self.width // self.columns + 1) * self.blocks
+        self.pixels: dict[tuple[int, int, int], int] = {}
+        self.banks: dict[tuple[Bank, int], int] = {}
+        for y in range(self.height):
+            for x in range(self.width):
+                for block in range(self.blocks):
+                    word = numbers.getrandbits(word_bits)
+                    chunk = (y + 1) // self.rows * self.row_stride + (x + 1) // self.columns * self.blocks
+                    bank = (y + 1) % self.rows, (x + 1) % self.columns
+                    self.pixels[block, y, x] = word
+                    self.banks[bank, (base + chunk + block) % (1 << 16)] = word
+
+    def read(self, addresses: list[int]) -> list[int]:
+        """A word of every bank, row by row; noise where the map has none."""
+        words = []
+        for index, address in enumerate(addresses):
+            word = self.banks.get((divmod(index, self.columns), address))
+            words.append(self.numbers.getrandbits(self.word_bits) if word is None else word)
+        return words
+
+    def pixel(self, block: int, y: int, x: int) -> int | None:
+        """A word of the map; None outside it."""
+        return self.pixels.get((block, y, x))
