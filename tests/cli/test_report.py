@@ -42,7 +42,8 @@ def test_only_three_layers_have_a_counterpart() -> None:
     rows = layers_table(bench_layers())
     assert [len(row) for row in rows] == [len(COLUMNS)] * 4
     assert [row[-3] for row in rows] == ["1.56 ×", "1.69 ×", "1.73 ×", ""]
-    assert [f"{layer.ideal_speedup:.2f}" for layer in TABLE_7] == ["1.77", "1.94", "2.16"]
+    assert [f"{layer.ideal_speedup:.2f}" for layer in TABLE_7] == ["1.78", "1.94", "2.15"]
+    assert [round(100 * layer.fraction_of_ideal) for layer in TABLE_7] == [88, 87, 80]
 
 
 def test_any_result_file_becomes_tables(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
