@@ -1,0 +1,87 @@
+"""feature_map: windows, tiles, residual reads and pixels at once, against banks in a dictionary."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ReadOnly, RisingEdge
+
+from tritforge.parameters import TILE_SHAPES
+from tritforge.sim.benches.records import join, split
+
+CYCLES = 1500
+
+
+class TB:
+    """Every port at random in every cycle; a word that was never written is not compared."""
+
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.random = random.Random(cocotb.RANDOM_SEED)
+        self.pes, self.width = int(dut.Pes.value), int(dut.WordBits.value)
+        self.rows, self.columns = TILE_SHAPES[self.pes]
+        self.words = int(dut.FeatureWords.value)
+        self.banks: list[dict[int, int]] = [{} for _ in range(self.pes)]
+        nothing: list[int | None] = [None] * self.pes
+        self.windows = deque([nothing, nothing])  # in the output register, in the memory
+        self.residuals = deque([nothing, nothing])
+        self.compared = {"window": 0, "residual": 0}
+        Clock(dut.clk_i, 10, "ns").start()
+
+    def addresses(self) -> list[int]:
+        return [self.random.randrange(self.words) for _ in range(self.pes)]
+
+    def read(self, addresses: list[int]) -> list[int | None]:
+        return [bank.get(address) for bank, address in zip(self.banks, addresses, strict=True)]
+
+    def compare(self, name: str, value: int, expected: list[int | None]) -> None:
+        for bank, (got, wanted) in enumerate(zip(split(value, self.width, self.pes), expected, strict=True)):
+            if wanted is not None:
+                assert got == wanted, f"{name}, bank {bank}"
+                self.compared[name] += 1
+
+    async def cycle(self) -> None:
+        dut, source = self.dut, self.random
+        window_en, tile, residual, pixel = (source.random() < chance for chance in (0.7, 0.3, 0.5, 0.7))
+        window_at, tile_at, residual_at = self.addresses(), self.addresses(), self.addresses()
+        if source.random() < 0.3:
+            window_at = list(tile_at)
+        data = [source.getrandbits(self.width) for _ in range(self.pes)]
+        mask, bank, at = source.getrandbits(self.pes), source.randrange(self.pes), source.randrange(self.words)
+        word = source.getrandbits(self.width)
+        dut.window_en_i.value, dut.window_addr_i.value = window_en, join(window_at, 16)
+        dut.tile_valid_i.value, dut.tile_mask_i.value = tile, mask
+        dut.tile_addr_i.value, dut.tile_data_i.value = join(tile_at, 16), join(data, self.width)
+        dut.residual_valid_i.value, dut.residual_addr_i.value = residual, join(residual_at, 16)
+        dut.pixel_valid_i.value, dut.pixel_addr_i.value, dut.pixel_data_i.value = pixel, at, word
+        dut.pixel_row_i.value, dut.pixel_column_i.value = divmod(bank, self.columns)
+        await ReadOnly()
+        assert dut.residual_ready_o.value == (not tile)
+        assert dut.pixel_ready_o.value == (not tile and not residual)
+        self.compare("window", int(dut.window_data_o.value), self.windows[0])
+        self.compare("residual", int(dut.residual_data_o.value), self.residuals[0])
+        if window_en:
+            self.windows.popleft()
+            self.windows.append(self.read(window_at))
+        self.residuals.popleft()
+        self.residuals.append(self.read(residual_at) if residual and not tile else [None] * self.pes)
+        if tile:
+            for index in range(self.pes):
+                if mask >> index & 1:
+                    self.banks[index][tile_at[index]] = data[index]
+        elif pixel and not residual:
+            self.banks[bank][at] = word
+        await RisingEdge(dut.clk_i)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def ports_match_the_model(dut) -> None:
+    """Tiles come before residuals, residuals before pixels; a window reads the word of before a write."""
+    tb = TB(dut)
+    await RisingEdge(dut.clk_i)
+    for _ in range(CYCLES):
+        await tb.cycle()
+    assert min(tb.compared.values()) > CYCLES
