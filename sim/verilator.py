@@ -21,6 +21,8 @@ from tritforge.rtl import LINT_WAIVERS, hdl_sources
 BUILD_VARIABLE = "TRITFORGE_BUILD"
 """Environment variable that moves the build folder; ``build`` in the working folder otherwise."""
 
+SHARED_CODE = Path(__file__).parent / "hdl" / "shared_code.vlt"
+
 _FLAGS = ("--assert", "-Wno-fatal", "--x-assign", "unique", "--x-initial", "unique", "-O3", "--timescale", "1ns/1ps")
 _MAKE = ("OPT_FAST=-O2", "OPT_GLOBAL=-O1", "CFG_CXXFLAGS_PCH_I=-include")
 
@@ -124,7 +126,7 @@ def _verilate(folder: Path, toplevel: str, sources: Sequence[Path], arguments: S
             *("--top-module", toplevel, "--prefix", "Vtop", "-o", toplevel),
             *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
             *arguments,
-            *map(str, (LINT_WAIVERS, visible)),
+            *map(str, (LINT_WAIVERS, SHARED_CODE, visible)),
             str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
             *map(str, sources),
         ],
@@ -163,7 +165,7 @@ def _arguments(parameters: Mapping[str, int] | None, waves: bool, visible: bool)
 def _key(words: Sequence[str], files: Sequence[Path]) -> str:
     """Digest of command words, file contents and the tools' place."""
     digest = hashlib.sha256(repr((words, sys.executable, cocotb_tools.config.libs_dir)).encode())
-    for file in files:
+    for file in [SHARED_CODE, *files]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
