@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mark = "chosen" if one == metrics["chosen"] else ""
         print(
             f"penalty {one['penalty']:<6} clipping {one['clipping']:<4} validation {one['validation_accuracy']:.2f} % "
-            f"zero groups {one['zero_group_fraction']:.3f} {mark}"
+            f"zero groups {one['zero_group_fraction']:.4f} {mark}"
         )
 
 
