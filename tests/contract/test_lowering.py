@@ -83,9 +83,13 @@ def test_maps_that_are_read_later_are_not_overwritten() -> None:
                 assert not set(spans[layer.name]) & set(spans[other]), (layer.name, other)
 
 
+def deep_network(seed: int) -> Network:
+    return random_network(np.random.default_rng(seed), max_channels=64, blocks=16)
+
+
 @pytest.mark.parametrize("memory", ["slots", "bitmap_words", "affine_channels", "feature_words", "descriptors"])
 def test_too_small_a_memory_is_named_with_need_limit_and_what_fits(memory: str) -> None:
-    network = random_network(np.random.default_rng(12), max_channels=64, blocks=16)
+    network = next(n for n in map(deep_network, range(40)) if n.input.height * n.input.width > 100)
     with pytest.raises(CapacityError) as refusal:
         lower(network, replace(ROOMY, **{memory: 16}))
     error = refusal.value

@@ -8,7 +8,7 @@ import pytest
 from tritforge.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.patch import diff
-from tritforge.random_network import random_images, random_network
+from tritforge.random_network import random_images, random_layer_network, random_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
 from tritforge.trit_order import network_trits, trit_count, with_trits
 
@@ -51,7 +51,7 @@ def assert_exact(run: Inference, version: int) -> None:
 
 @pytest.fixture(scope="module")
 def patched() -> tuple[list, dict[str, int], Network]:
-    """One simulation: a network with skipping and without, refused patches, an accepted one, and the network after it."""
+    """One simulation: a network with and without skipping, refused patches, an accepted one, the network after it."""
     rng = np.random.default_rng(5)
     network = network_with_trits(40, 2000)
     images = random_images(rng, network, 6)
@@ -115,17 +115,18 @@ def test_an_accepted_patch_gives_the_new_network(patched: tuple) -> None:
 
 
 def test_a_patch_beyond_the_staging_memory_stops_the_array_and_says_so() -> None:
-    network = network_with_trits(60, 4000)
-    images = random_images(np.random.default_rng(1), network, 3)
-    new = changed(network, 9, 1500)
+    rng = np.random.default_rng(1)
+    network = random_layer_network(rng, "conv3x3", size=(3, 3), channels=64, outputs=64, zero_groups=0.0)
+    images = random_images(rng, network, 3)
+    new = changed(network, 9, 4000)
     job = AcceleratorJob(PARAMETERS)
     job.load(network, version=4)
     before = job.infer(images)
     patch = job.patch(diff(network, new, version=5), network)
     after = job.infer(images)
-    small = AcceleratorJob(AcceleratorParameters(pes=16, staging=16), job.steps, job._files, job._expected)
-    outcome = small.run()
+    outcome = job.run()
     assert outcome[patch]["mode"] == "stopped"
+    assert outcome[patch]["words_written"] > PARAMETERS.staging
     assert outcome[patch]["pause_cycles"] > outcome[patch]["words_written"]
     assert_exact(outcome[before], 4)
     assert_exact(outcome[after], 5)
