@@ -36,6 +36,13 @@ def test_every_kind_of_layer(kind: str, seed: int) -> None:
     assert_means_the_same(network, ROOMY, seed)
 
 
+@pytest.mark.parametrize("weight_bits", [2, 5, 6, 9])
+def test_bit_planes_of_a_stem_and_of_the_logits(weight_bits: int) -> None:
+    seeds = (random_layer_network(np.random.default_rng(seed), "stem3x3", size=(4, 3)) for seed in range(200))
+    network = next(n for n in seeds if n.layers[0].weight_bits == weight_bits)  # type: ignore[union-attr]
+    assert_means_the_same(network, ROOMY, weight_bits)
+
+
 def test_passes_and_groups_beyond_the_first() -> None:
     rng = np.random.default_rng(3)
     wide = random_layer_network(rng, "conv3x3", size=(3, 3), channels=32, outputs=96, zero_groups=0.3)
