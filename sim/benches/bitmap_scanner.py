@@ -12,7 +12,7 @@ from tritforge.sim.benches.common import PAUSES, start
 from tritforge.sim.benches.handshake import Sink
 from tritforge.sim.benches.records import LOAD, PASS, layer_record, unpack_record
 
-LAYERS = 3
+LAYERS = 4
 WORD = ("active", "stored", "slot", "index", "shift", "load", "last")
 
 
@@ -34,9 +34,11 @@ class Layer:
     bitmap: dict[int, tuple[int, int]]
 
 
-def random_layer(source: random.Random, channels: int, pass_words: int) -> Layer:
-    """A layer of up to 3 of everything, with words from empty to full."""
+def random_layer(source: random.Random, channels: int, pass_words: int, tight: bool = False) -> Layer:
+    """A layer of up to 3 of everything, with words from empty to full; a tight one has a last pass of one word."""
     tiles_y, tiles_x, passes, groups, planes = (source.randint(1, 3) for _ in range(5))
+    if tight:
+        passes, groups, planes = 2, 1, 1
     fields = {
         "tiles_y": tiles_y,
         "tiles_x": tiles_x,
@@ -44,11 +46,11 @@ def random_layer(source: random.Random, channels: int, pass_words: int) -> Layer
         "groups": groups,
         "planes": planes,
         "plane_step": source.choice((1, 2, 4)),
-        "last_words": source.randint(1, pass_words),
+        "last_words": 1 if tight else source.randint(1, pass_words),
         "bitmap_base": source.randrange(1 << 12),
         "slot_base": source.randrange(1 << 12),
     }
-    density = source.choice((0.0, 0.1, 0.5, 1.0))
+    density = 0.5 if tight else source.choice((0.0, 0.1, 0.5, 1.0))
     bitmap = {}
     words = ((passes - 1) * pass_words + fields["last_words"]) * groups * planes
     for address in range(fields["bitmap_base"], fields["bitmap_base"] + words):
@@ -169,6 +171,6 @@ async def layers_become_work(dut, passes: str, loads: str, words: str) -> None:
     tb = TB(dut, (passes, loads, words))
     dut.start_i.value = 0
     await start(dut)
-    for _ in range(LAYERS):
-        await tb.run(random_layer(tb.random, tb.channels, tb.pass_words))
+    for number in range(LAYERS):
+        await tb.run(random_layer(tb.random, tb.channels, tb.pass_words, tight=number % 2 == 1))
         assert tb.cycles_beyond <= 6 or (passes, loads, words) != ("none",) * 3
