@@ -44,7 +44,7 @@ class TB:
             for name in FIELDS:
                 getattr(dut, f"word_{name}_i").value = values[name]
 
-        self.words = Source(dut.word_valid_i, dut.word_ready_o, put, source, self.random)
+        self.words: Source[dict[str, int]] = Source(dut.word_valid_i, dut.word_ready_o, put, source, self.random)
         self.groups = Sink(
             dut.group_valid_o,
             dut.group_ready_i,

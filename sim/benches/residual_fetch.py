@@ -79,7 +79,7 @@ class TB:
     def random_passes(self) -> list[dict[str, int]]:
         """All passes of some tiles, the last tile among them."""
         tiles_y, tiles_x = -(-self.shape.height // self.rows), -(-self.shape.width // self.columns)
-        passes = []
+        passes: list[dict[str, int]] = []
         while len(passes) < PASSES:
             place = {"tile_y": self.random.randrange(tiles_y), "tile_x": self.random.randrange(tiles_x)}
             if not passes:

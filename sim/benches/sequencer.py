@@ -53,7 +53,7 @@ class TB:
         self.full = [False, False]
         self.filling = 0  # the buffer that the next image fills
         self.events: list[tuple] = []
-        self.running = False
+        self.running = self.could_start = False
         self.select = self.sequence = 0
 
     async def cycle(self, reload: bool = False, fill: bool = True) -> None:
@@ -70,7 +70,7 @@ class TB:
         allowed, space = next(self.allows), next(self.spaces)
         dut.start_allowed_i.value, dut.result_space_i.value = allowed, space
         await settle(dut)
-        busy_before = bool(dut.busy_o.value)
+        busy = bool(dut.busy_o.value)
         done = self.running and not dut.layer_start_o.value and next(self.dones)
         dut.layer_done_i.value = done
         await ReadOnly()
@@ -96,7 +96,7 @@ class TB:
         else:
             assert dut.image_free_o.value == 0
         free = int(dut.image_free_o.value)
-        self.could_start = allowed and space and self.full[int(dut.image_select_o.value)] and not busy_before
+        self.could_start = allowed and space and self.full[int(dut.image_select_o.value)] and not busy
         self.running = self.running and not done
         await RisingEdge(dut.clk_i)
         self.full = [full and not free >> buffer & 1 for buffer, full in enumerate(self.full)]
@@ -137,7 +137,6 @@ async def images_go_through_the_layers(dut, images: str, others: str) -> None:
     for name in ("reload", "start_allowed", "image_full", "layer_done", "result_space"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
-    tb.could_start = False
     for layers in (1, 2, 5):
         assert await tb.load(random_program(tb.random, layers)) <= 2 * USED_WORDS + 10
         await tb.infer(IMAGES)
@@ -150,7 +149,6 @@ async def a_reload_drops_the_program(dut) -> None:
     for name in ("reload", "start_allowed", "image_full", "layer_done", "result_space"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
-    tb.could_start = False
     for _ in range(60):
         await tb.cycle()
         assert dut.program_ready_o.value == 0

@@ -87,8 +87,8 @@ class TB:
         groups = -(-self.shape.blocks // TAPS) if self.shape.pointwise else self.shape.blocks
         places = [(groups - 1, tiles_y - 1, tiles_x - 1), (0, 0, 0)]
         while len(places) < LOADS:
-            sizes = groups, tiles_y, tiles_x
-            places.append(tuple(self.random.randrange(size) for size in sizes))
+            choose = self.random.randrange
+            places.append((choose(groups), choose(tiles_y), choose(tiles_x)))
         self.random.shuffle(places)
         return [dict(zip(("group", "tile_y", "tile_x"), place, strict=True)) for place in places]
 
