@@ -186,8 +186,8 @@ def update_demo(
     return UpdatedDemo(update.network, patch, target, checkpoint, shifted.new.test, figures)
 
 
-FULL_LEARNING_RATE = 0.05
-"""Full retraining's peak rate, chosen like the partial update's on validation images."""
+FULL_LEARNING_RATE = 0.02
+"""Full retraining's peak rate; like the partial update's, what :mod:`tritforge.compress.select_update_rate` chose."""
 
 
 def integer_accuracy(network: Network, split: Split) -> float:

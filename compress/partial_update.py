@@ -45,7 +45,8 @@ class UpdateSettings:
     Attributes:
         epochs: passes over the data in each step.
         batch_size: images a step.
-        learning_rate: peak of the one-cycle schedule.
+        learning_rate: peak of the one-cycle schedule; the default is what
+            :mod:`tritforge.compress.select_update_rate` chose.
         momentum: of SGD.
         seed: of the order of the data.
     """

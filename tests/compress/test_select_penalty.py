@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +83,10 @@ def test_a_mistake_is_told_in_a_sentence(tmp_path, capsys):
         select_penalty.main(["--json", str(path), "--runs", str(tmp_path)])
     assert stop.value.code == 2
     assert "broken.json" in capsys.readouterr().err
+
+
+def test_the_recipe_holds_what_the_recorded_selection_chose():
+    recorded = read_result(Path(__file__).resolve().parents[2] / "reports/results/digits_selection.json").metrics
+    assert choose(recorded["pieces"])["chosen"] == recorded["chosen"]
+    recipe = load_recipe("digits_ternary")
+    assert (recipe.penalty, recipe.clipping) == (recorded["chosen"]["penalty"], recorded["chosen"]["clipping"])

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tritforge.compress import select_update_rate
 from tritforge.compress.data import load_dataset
+from tritforge.compress.demo_run import FULL_LEARNING_RATE
+from tritforge.compress.partial_update import UpdateSettings
 from tritforge.compress.recipe import replace_values
 from tritforge.compress.recorded_shift import camera_askew
 from tritforge.compress.select_update_rate import DEGREES, RATIO, choose, deploy, select
 from tritforge.compress.train import train
+from tritforge.results import read_result
 
 
 @pytest.fixture
@@ -64,3 +68,9 @@ def test_the_best_mean_is_chosen_and_of_equal_ones_the_lowest_rate():
         for seed, value in enumerate(values)
     }
     assert choose(pieces)["chosen"] == {"partial": 0.1, "full": 0.5}
+
+
+def test_the_defaults_are_what_the_recorded_selection_chose():
+    recorded = read_result(Path(__file__).resolve().parents[2] / "reports/results/digits_update_selection.json").metrics
+    assert choose(recorded["pieces"])["chosen"] == recorded["chosen"]
+    assert recorded["chosen"] == {"partial": UpdateSettings().learning_rate, "full": FULL_LEARNING_RATE}
