@@ -93,7 +93,11 @@ class Prediction:
 
 
 def predict(program: OverlayProgram) -> Prediction:
-    """Cycles of a program; exact for one image, and for images in a row but for conflicts on a bank's port."""
+    """Cycles of a program; images are taken to be there, and results to be taken, as fast as the streams go.
+
+    Exact for one image and where the array bounds a row of images. Where their input bounds it, an image of more than
+    four channels can take 1 % longer: long reads of a residual hold up its writes.
+    """
     frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)
     begin = 0
     done = -DONE_TO_BEGIN
