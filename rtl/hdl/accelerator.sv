@@ -161,7 +161,7 @@ module accelerator
     .FeatureWords(FeatureWords), .PoolChannels(PoolChannels)
   ) u_core (
     .clk_i, .rst_i(rst), .reload_i(reload), .program_ready_o(program_ready), .start_allowed_i(start_allowed),
-    .busy_o(busy), .header_o(header),
+    .busy_o(busy), .flush_i(stream_flush), .header_o(header),
     .desc_addr_o(desc_addr), .desc_rdata_i(desc_rdata), .bitmap_addr_o(bitmap_addr), .bitmap_rdata_i(bitmap_rdata),
     .affine_addr_o(affine_addr), .affine_rdata_i(affine_rdata), .slot_addr_o(slot_addr), .slot_rdata_i(slot_rdata),
     .image_full_i(image_full), .image_free_o(image_free), .image_select_o(image_select),

@@ -23,6 +23,7 @@ module compute_core
   input  logic    reload_i,
   output logic    program_ready_o,
   input  logic    start_allowed_i,
+  input  logic    flush_i,
   output logic    busy_o,
   output header_t header_o,
 
@@ -72,7 +73,7 @@ module compute_core
   logic   layer_start, layer_done;
 
   sequencer u_sequencer (
-    .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o,
+    .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o, .flush_i,
     .desc_addr_o, .desc_rdata_i, .header_o,
     .image_full_i, .image_free_o, .image_select_o,
     .layer_o(layer), .layer_index_o, .layer_start_o(layer_start), .layer_done_i(layer_done),

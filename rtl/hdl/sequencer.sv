@@ -14,6 +14,8 @@ module sequencer
   output logic program_ready_o,
   input  logic start_allowed_i,
   output logic busy_o,
+  /// Images that have not started are dropped; the next one comes in buffer 0. Only while no image is in the array.
+  input  logic flush_i,
 
   /// Descriptor memory, two cycles from address to data.
   output logic [AddrBits-1:0] desc_addr_o,
@@ -124,7 +126,9 @@ module sequencer
       sequence_q <= '0;
     end else if (reload_i) begin
       state_q <= Header;
+      if (flush_i) select_q <= 1'b0;
     end else begin
+      if (flush_i) select_q <= 1'b0;
       unique case (state_q)
         Empty: ;
         Header: if (frame_done) state_q <= Idle;
@@ -154,6 +158,7 @@ module sequencer
           end
         end
       endcase
+      assert (!(flush_i && busy_o)) else $error("sequencer: images dropped under one that is in the array");
       assert (!(reload_i && busy_o)) else $error("sequencer: program reloaded under an image");
     end
   end

@@ -67,7 +67,7 @@ module core_harness
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs),
     .FeatureWords(FeatureWords), .PoolChannels(PoolChannels)
   ) u_core (
-    .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o(busy), .header_o(),
+    .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o(busy), .flush_i(1'b0), .header_o(),
     .desc_addr_o(desc_addr), .desc_rdata_i(desc_rdata), .bitmap_addr_o(bitmap_addr), .bitmap_rdata_i(bitmap_rdata),
     .affine_addr_o(affine_addr), .affine_rdata_i(affine_rdata), .slot_addr_o(slot_addr), .slot_rdata_i(slot_rdata),
     .image_full_i, .image_free_o, .image_select_o(),

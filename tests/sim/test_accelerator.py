@@ -114,6 +114,17 @@ def test_an_accepted_patch_gives_the_new_network(patched: tuple) -> None:
     assert not np.array_equal(outcome[steps["new"]].classes, []) and outcome[steps["new"]].images == 6
 
 
+def test_programs_follow_each_other_after_odd_numbers_of_images() -> None:
+    job, steps = AcceleratorJob(PARAMETERS), []
+    for version, count in enumerate((5, 3, 4), start=1):
+        network = network_with_trits(70 + version, 500)
+        job.load(network, version=version)
+        steps.append(job.infer(random_images(np.random.default_rng(version), network, count)))
+    outcome = job.run(seed=2)
+    for version, step in enumerate(steps, start=1):
+        assert_exact(outcome[step], version)
+
+
 def test_a_patch_beyond_the_staging_memory_stops_the_array_and_says_so() -> None:
     rng = np.random.default_rng(1)
     network = random_layer_network(rng, "conv3x3", size=(3, 3), channels=64, outputs=64, zero_groups=0.0)
