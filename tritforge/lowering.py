@@ -282,12 +282,7 @@ def _emit_groups(
     """Append a layer's bitmap words and group slots; returns the descriptor fields that point to them."""
     trits = _lane_weights(layer, parameters)
     planes, outputs, groups = trits.shape[:3]
-    if every_group:
-        stored = issued = np.ones((planes, outputs, groups), dtype=np.bool_)
-    elif layer.ternary and layer.stored is not None:
-        stored, issued = layer.stored[None], layer.active[active][None]
-    else:
-        stored = issued = trits.any(axis=(3, 4))
+    stored, issued = _bitmaps(layer, trits, active, every_group)
     words = encode_words(trits)
     fields = {
         "groups": groups,
@@ -313,6 +308,19 @@ def _emit_groups(
                     images.bitmaps.append(bits[0] << per_word | bits[1])
                     images.slots.extend(words[plane, n, group] for n in range(low, high) if stored[plane, n, group])
     return fields
+
+
+def _bitmaps(
+    layer: Convolution, trits: NDArray[np.int8], active: int, every_group: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Groups that own a slot and groups that are issued, each ``(planes, N, G)``."""
+    if every_group:
+        every = np.ones(trits.shape[:3], dtype=np.bool_)
+        return every, every
+    if layer.stored is not None:
+        return layer.stored[None], layer.active[active][None]
+    nonzero = np.asarray(trits.any(axis=(3, 4)))
+    return nonzero, nonzero
 
 
 def _affine_fields(

@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.task import bridge
+from cocotb.triggers import SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from tritforge.apply import apply_patch
-from tritforge.errors import TritforgeError
+from tritforge.errors import DeviceError, TritforgeError
 from tritforge.files import atomic_write
 from tritforge.lowering import lower
 from tritforge.network import Network
@@ -28,9 +30,12 @@ from tritforge.program import OverlayProgram, load_program
 from tritforge.sim.axi_memory_port import AxiMemoryPort
 from tritforge.sim.benches.common import start
 from tritforge.sim.blocking_port import BlockingMemoryPort
-from tritforge.sim.streams import ImageSource, Result, ResultSink, image_beats, now
+from tritforge.sim.streams import CLOCK_NS, ImageSource, Result, ResultSink, image_beats, now
 
 LAYER_COUNTERS = ("cycles", "issued", "stall_windows", "stall_accumulators")
+RESULT_CYCLES = 2_000_000
+"""Cycles after which a result is given up."""
+
 PROGRESS_EVERY = 8
 """Images between two writes of the progress file."""
 
@@ -107,7 +112,13 @@ class TB:
             await self.source.send(image_beats(self.program, image), last=index == len(pixels) - 1)
 
     async def _result(self) -> Result:
-        result = await self.sink.results.get()
+        try:
+            result = await with_timeout(self.sink.results.get(), RESULT_CYCLES * CLOCK_NS, "ns")
+        except SimTimeoutError:
+            state = (await self.port.state()).name.lower()
+            raise DeviceError(
+                f"no result came in {RESULT_CYCLES} cycles after image {self.images_done}; the state is {state}"
+            ) from None
         self.images_done += 1
         if self.images_done % PROGRESS_EVERY == 0:
             atomic_write(self.folder / "progress", str(self.images_done).encode())
@@ -127,8 +138,7 @@ async def run_job(dut) -> None:
     bench = TB(dut, folder)
     await start(dut)
     cocotb.start_soon(bench.sink.run())
-    outcomes = []
-    for step in steps:
-        action = {"load": bench.load, "infer": bench.infer, "patch": bench.patch}[step.pop("do")]
-        outcomes.append(await action(**step))
+    actions: dict[str, Callable[..., Awaitable[dict[str, Any]]]]
+    actions = {"load": bench.load, "infer": bench.infer, "patch": bench.patch}
+    outcomes = [await actions[step.pop("do")](**step) for step in steps]
     (folder / "outcome.json").write_text(json.dumps(outcomes), encoding="utf-8")
