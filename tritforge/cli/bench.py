@@ -50,3 +50,26 @@ def layers(
         )
     metrics = {"pes": pes, "repeats": repeats, "activation_bits": bits, "layers": [asdict(speed) for speed in speeds]}
     write_result(context, json, metrics, seeds=[seed])
+
+
+@group.command(epilog="Example: tritforge bench equality --layers 500 --networks 100 --json equality.json")
+def equality(
+    context: typer.Context,
+    layers: Annotated[int, typer.Option("--layers", help="Random layers, of every kind in turn.", min=0)] = 64,
+    networks: Annotated[int, typer.Option("--networks", help="Random networks.", min=0)] = 12,
+    pes: PesOption = 16,
+    bits: Annotated[int, typer.Option("--bits", help="Activation bits, 8 or 16.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of networks and pixels.")] = 0,
+    json: JsonOption = None,
+) -> None:
+    """Count the words in which the RTL differs from the reference model, over random layers and networks."""
+    from tritforge.sim.random_equality import check_equality
+
+    parameters = AcceleratorParameters(pes=pes, activation_bits=bits, slots=8192)
+    with progress("simulating", total=layers + networks, unit="networks") as advance:
+        outcome = check_equality(parameters, layers, networks, seed, advance)
+    for name, value in asdict(outcome).items():
+        typer.echo(f"{name:18}  {value}")
+    write_result(context, json, {"pes": pes, "activation_bits": bits} | asdict(outcome), seeds=[seed])
+    if outcome.mismatching_words:
+        raise typer.Exit(1)
