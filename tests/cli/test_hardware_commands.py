@@ -1,0 +1,125 @@
+"""lower, simulate, patch apply --simulate and bench: what they write, and one sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tritforge.cli.main import run
+from tritforge.lowering import lower
+from tritforge.network import AveragePool, Convolution, InputSpec, Network
+from tritforge.network_file import save_network
+from tritforge.parameters import AcceleratorParameters
+from tritforge.program import load_program
+from tritforge.random_network import random_network
+
+NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32)
+
+
+@pytest.fixture()
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # Builds stay where all tests keep them, though the commands run elsewhere.
+    monkeypatch.setenv("TRITFORGE_BUILD", str(Path.cwd() / "build"))
+    monkeypatch.chdir(tmp_path)
+    save_network(Path("network.safetensors"), NETWORK)
+    return tmp_path
+
+
+def command(line: str) -> int:
+    return run(line.split())
+
+
+def refused(arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The sentence that a command is refused with."""
+    assert command(arguments) == 2
+    told = capsys.readouterr()
+    sentence = told.err.strip()
+    assert sentence and "\n" not in sentence and "Traceback" not in sentence
+    return sentence
+
+
+def twenty_channels() -> Network:
+    one, four = np.ones(20, dtype=np.int64), np.ones(4, dtype=np.int64)
+    stem = Convolution("stem", "input", np.ones((20, 3, 3, 3), np.int16), 8, 1, one, 0 * one, 4)
+    head = Convolution("fc", "pool", np.ones((4, 20, 1, 1), np.int16), 8, 1, four, 0 * four, 0, logits=True)
+    return Network(InputSpec(3, 8, 8, 8, (0, 0, 0)), (stem, AveragePool("pool", "stem", one, 0 * one, 6), head), 8)
+
+
+def test_lower_writes_the_program(folder: Path) -> None:
+    assert command("lower network.safetensors -o network.program --pes 4 --memory slots=4096 --json lower.json") == 0
+    expected = lower(NETWORK, AcceleratorParameters(pes=4, slots=4096))
+    assert load_program(folder / "network.program").digest == expected.digest
+    metrics = json.loads((folder / "lower.json").read_text())["metrics"]
+    assert metrics["program_bytes"] == expected.size_bytes and metrics["program_digest"] == expected.digest
+
+
+def test_what_does_not_fit_is_refused_and_fit_makes_room(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = refused("lower network.safetensors -o out.program --memory slots=16", capsys)
+    assert "slots" in sentence and "has 16" in sentence and "would fit" in sentence
+    assert not (folder / "out.program").exists()
+    assert command("lower network.safetensors -o out.program --memory slots=16 --fit") == 0
+    save_network(folder / "twenty.safetensors", twenty_channels())
+    sentence = refused("simulate twenty.safetensors", capsys)
+    assert "layer stem: 20 output channels cannot be grouped" in sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ("lower missing.safetensors -o out", "missing.safetensors"),
+        ("lower broken.safetensors -o out", "broken.safetensors"),
+        ("lower network.safetensors -o out --pes 5", "pes is 5; allowed are 4, 8, 16, 32"),
+        ("lower network.safetensors -o out --memory slot=64", "--memory slot=64"),
+        ("lower network.safetensors -o out --memory slots=100", "slots is 100"),
+        ("simulate network.safetensors", "--data FILE"),
+        ("simulate network.safetensors --data broken.safetensors", "broken.safetensors"),
+        ("patch apply missing.patch network.safetensors", "-o FILE"),
+    ],
+)
+def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str], arguments: str, part: str) -> None:
+    (folder / "broken.safetensors").write_bytes((folder / "network.safetensors").read_bytes()[:-5])
+    assert part in refused(arguments, capsys)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk without space")
+def test_a_full_disk_leaves_no_program(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    def full(*_: object) -> None:
+        with open("/dev/full", "wb", buffering=0) as disk:
+            disk.write(b"x")
+
+    monkeypatch.setattr(os, "fsync", full)
+    sentence = refused("lower network.safetensors -o out.program", capsys)
+    assert "out.program" in sentence and "space" in sentence
+    assert [path.name for path in folder.iterdir()] == ["network.safetensors"]
+
+
+def test_simulate_compares_every_word(folder: Path) -> None:
+    assert command("simulate network.safetensors --images 3 --random-pixels --json simulate.json") == 0
+    metrics = json.loads((folder / "simulate.json").read_text())["metrics"]
+    assert metrics["images"] == 3 and metrics["mismatching_words"] == 0 and metrics["words"] > 0
+    assert 0 < metrics["latency_cycles"] <= metrics["cycles_per_image"]
+
+
+def test_a_damaged_program_file_is_refused(folder: Path) -> None:
+    from tritforge.errors import ProgramError
+    from tritforge.program import save_program
+
+    program = lower(NETWORK, AcceleratorParameters())
+    save_program(folder / "good", program)
+    content = bytearray((folder / "good").read_bytes())
+    content[-40] ^= 1
+    (folder / "bad").write_bytes(content)
+    with pytest.raises(ProgramError, match="bad"):
+        load_program(folder / "bad")
+    assert load_program(folder / "good").digest == program.digest
+    other = replace(program, parameters=replace(program.parameters, pes=8))
+    assert other.digest != program.digest
