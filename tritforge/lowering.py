@@ -1,9 +1,7 @@
 """Lowering: an integer network to the overlay program of one accelerator parameter set.
 
-For every layer the array walks tiles of output pixels; in a tile, passes of ``pass_outputs`` channels; in a pass,
-groups along the input channels; for each group its bit planes; and for each plane the output channels whose bit is set
-in the active bitmap. Bitmap words and group slots lie in exactly that order, so that the scheduler counts its way
-through them.
+Feature maps get their place in the banks, every layer its descriptor, affine entries, bitmap words and group slots; what
+does not fit is refused by name.
 """
 
 from __future__ import annotations
@@ -16,15 +14,12 @@ from numpy.typing import NDArray
 from tritforge.arithmetic import BIAS_BITS
 from tritforge.descriptor import FRAME_WORDS, HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
 from tritforge.errors import CapacityError
+from tritforge.group_images import QUAD, group_images
 from tritforge.map_layout import MapAllocator, map_layout
 from tritforge.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
 from tritforge.network_file import network_digest
-from tritforge.pair_coding import bit_planes, encode_words
 from tritforge.parameters import AcceleratorParameters
-from tritforge.pe_groups import group_weights
 from tritforge.program import OverlayProgram
-
-QUAD = 4
 
 
 @dataclass
@@ -76,7 +71,11 @@ def lower(
             fields |= _pool_fields(network, layer, parameters, images)
         else:
             fields |= _convolution_fields(network, layer, parameters, bases)
-            fields |= _emit_groups(layer, network, parameters, active, every_group, images)
+            fields |= {"bitmap_base": len(images.bitmaps), "slot_base": len(images.slots)}
+            groups = group_images(layer, parameters, active, every_group)
+            images.bitmaps += groups.bitmaps
+            images.slots += groups.slots
+            fields |= groups.fields
         fields |= _output_fields(network, layer, parameters, bases)
         images.descriptors.append(pack(LAYER, fields, f"layer {layer.name}"))
     _check_capacity(images, parameters)
@@ -108,20 +107,6 @@ def fitting_parameters(network: Network, parameters: AcceleratorParameters) -> A
                 raise
             parameters = replace(parameters, **{error.memory: _next_size(error.need)})
     raise AssertionError("each memory grows at most once")
-
-
-def digits_per_pass(layer: Convolution, parameters: AcceleratorParameters) -> int:
-    """Bit planes that one pass covers: one, or one a quad for a layer that reads a quad-repeated image."""
-    return parameters.quads if _reads_quads(layer) else 1
-
-
-def plane_count(layer: Convolution, parameters: AcceleratorParameters) -> int:
-    """Passes of bit planes for each group: 1 for ternary layers."""
-    return -(-(layer.weight_bits - 1) // digits_per_pass(layer, parameters))
-
-
-def _reads_quads(layer: Convolution) -> bool:
-    return layer.input == INPUT and layer.inputs <= QUAD
 
 
 def _check_supported(network: Network, parameters: AcceleratorParameters) -> None:
@@ -255,72 +240,6 @@ def _convolution_fields(
             "residual_blocks": residual.blocks,
         }
     return fields
-
-
-def _lane_weights(layer: Convolution, parameters: AcceleratorParameters) -> NDArray[np.int8]:
-    """Trits by lane: ``(planes, N, G, 9, C_g)``; a quad-reading layer holds one digit in each quad of lanes."""
-    digits = digits_per_pass(layer, parameters)
-    planes = plane_count(layer, parameters)
-    by_digit = bit_planes(layer.weights, planes * digits)
-    if not _reads_quads(layer):
-        return np.stack([group_weights(plane, parameters.group_channels) for plane in by_digit])
-    lanes = np.zeros((planes, layer.outputs, parameters.group_channels, layer.kernel, layer.kernel), dtype=np.int8)
-    for index, digit in enumerate(by_digit):
-        plane, quad = divmod(index, digits)
-        lanes[plane, :, QUAD * quad : QUAD * quad + layer.inputs] = digit
-    return np.stack([group_weights(plane, parameters.group_channels) for plane in lanes])
-
-
-def _emit_groups(
-    layer: Convolution,
-    network: Network,
-    parameters: AcceleratorParameters,
-    active: int,
-    every_group: bool,
-    images: _Images,
-) -> dict[str, int]:
-    """Append a layer's bitmap words and group slots; returns the descriptor fields that point to them."""
-    trits = _lane_weights(layer, parameters)
-    planes, outputs, groups = trits.shape[:3]
-    stored, issued = _bitmaps(layer, trits, active, every_group)
-    words = encode_words(trits)
-    fields = {
-        "groups": groups,
-        "planes": planes,
-        "plane_step": digits_per_pass(layer, parameters),
-        "quad_shift": int(_reads_quads(layer)),
-        "bitmap_base": len(images.bitmaps),
-        "slot_base": len(images.slots),
-        "skippable_groups": planes * outputs * groups,
-    }
-    per_word = parameters.group_channels
-    weight = 1 << np.arange(per_word)
-    for first in range(0, outputs, parameters.pass_outputs):
-        last = min(first + parameters.pass_outputs, outputs)
-        for group in range(groups):
-            for plane in range(planes):
-                for low in range(first, last, per_word):
-                    high = min(low + per_word, last)
-                    bits = [
-                        int((bitmap[plane, low:high, group] * weight[: high - low]).sum())
-                        for bitmap in (stored, issued)
-                    ]
-                    images.bitmaps.append(bits[0] << per_word | bits[1])
-                    images.slots.extend(words[plane, n, group] for n in range(low, high) if stored[plane, n, group])
-    return fields
-
-
-def _bitmaps(
-    layer: Convolution, trits: NDArray[np.int8], active: int, every_group: bool
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Groups that own a slot and groups that are issued, each ``(planes, N, G)``."""
-    if every_group:
-        every = np.ones(trits.shape[:3], dtype=np.bool_)
-        return every, every
-    if layer.stored is not None:
-        return layer.stored[None], layer.active[active][None]
-    nonzero = np.asarray(trits.any(axis=(3, 4)))
-    return nonzero, nonzero
 
 
 def _affine_fields(
