@@ -1,7 +1,7 @@
 """Lowering: an integer network to the overlay program of one accelerator parameter set.
 
-Feature maps get their place in the banks, every layer its descriptor, affine entries, bitmap words and group slots; what
-does not fit is refused by name.
+Feature maps get their place in the banks, every layer its descriptor, affine entries, bitmap words and group slots;
+what does not fit is refused by name.
 """
 
 from __future__ import annotations

@@ -52,7 +52,13 @@ def inspect(context: typer.Context, patch: PatchArgument, json: JsonOption = Non
 
 
 @group.command(epilog="Example: tritforge patch verify update.patch old.safetensors --public-key server.pub")
-def verify(patch: PatchArgument, network: NetworkArgument, public_key: PublicKeyOption = None) -> None:
+def verify(
+    context: typer.Context,
+    patch: PatchArgument,
+    network: NetworkArgument,
+    public_key: PublicKeyOption = None,
+    json: JsonOption = None,
+) -> None:
     """Check that a patch file is whole, fits a network and gives the network that it names."""
     base = load_network(network)
     with _about(patch):
@@ -60,6 +66,7 @@ def verify(patch: PatchArgument, network: NetworkArgument, public_key: PublicKey
         _check_signature(content, public_key)
         patches.verify(content, base)
     typer.echo(f"{patch} applies to {network}")
+    write_result(context, json, patches.inspect(content), data_digest=network_digest(base))
 
 
 @group.command(epilog="Example: tritforge patch apply update.patch old.safetensors -o new.safetensors --simulate 32")
@@ -115,39 +122,49 @@ def diff(
 
 @group.command(epilog="Example: tritforge patch compose first.patch second.patch -o both.patch")
 def compose(
+    context: typer.Context,
     first: PatchArgument,
     second: Annotated[Path, typer.Argument(metavar="SECOND", help="Patch file that starts where the first ends.")],
     output: OutputOption,
     private_key: PrivateKeyOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Write one patch file for two in a row."""
-    _write(output, patches.compose(_read(first), _read(second)), private_key)
+    told = _write(output, patches.compose(_read(first), _read(second)), private_key)
+    write_result(context, json, told, data_digest=told["base_digest"])
 
 
 @group.command(epilog="Example: tritforge patch reverse update.patch -o back.patch --version 3")
 def reverse(
+    context: typer.Context,
     patch: PatchArgument,
     output: OutputOption,
     version: Annotated[
         int | None, typer.Option(help="Version after going back; by default the next one.", show_default=False)
     ] = None,
     private_key: PrivateKeyOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Write the patch file that leads back to the base network, under a new version."""
     with _about(patch):
         content = _read(patch)
         number = patches.inspect(content)["version"] + 1 if version is None else version
         back = patches.reverse(content, number)
-    _write(output, back, private_key)
+    told = _write(output, back, private_key)
+    write_result(context, json, told, data_digest=told["base_digest"])
 
 
 @group.command(epilog="Example: tritforge patch key server.key -o server.pub")
 def key(
+    context: typer.Context,
     private_key: Annotated[Path, typer.Argument(metavar="KEY", help="File with a 32-byte private key.")],
     output: OutputOption,
+    json: JsonOption = None,
 ) -> None:
     """Write the public key that belongs to a private key (any 32 random bytes)."""
-    atomic_write(output, public_key_of(_read(private_key)))
+    public = public_key_of(_read(private_key))
+    atomic_write(output, public)
+    write_result(context, json, {"public_key": public.hex()})
 
 
 @contextmanager
