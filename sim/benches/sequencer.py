@@ -12,7 +12,7 @@ from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, USED_WORDS, Field
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.records import join
 
-IMAGES = 6
+IMAGES = 5
 
 
 @dataclass
@@ -56,11 +56,10 @@ class TB:
         self.running = self.could_start = self.ready = False
         self.select = self.sequence = 0
 
-    async def cycle(self, reload: bool = False, fill: bool = True) -> None:
-        """One cycle; notes what starts and ends in it."""
+    async def cycle(self, reload: bool = False, fill: bool = True, flush: bool = False) -> None:
+        """One cycle; notes what starts and ends in it. No image may start in one with a flush."""
         dut = self.dut
-        dut.reload_i.value = reload
-        dut.flush_i.value = 0
+        dut.reload_i.value, dut.flush_i.value = reload, flush
         address = self.reads.pop(0)
         in_memory = address < len(self.program.memory)
         dut.desc_rdata_i.value = self.program.memory[address] if in_memory else self.random.getrandbits(32)
@@ -68,7 +67,7 @@ class TB:
             self.full[self.filling] = True
             self.filling ^= 1
         dut.image_full_i.value = self.full[0] | self.full[1] << 1
-        allowed, space = next(self.allows), next(self.spaces)
+        allowed, space = next(self.allows) and not flush, next(self.spaces)
         dut.start_allowed_i.value, dut.result_space_i.value = allowed, space
         await settle(dut)
         busy = bool(dut.busy_o.value)
@@ -107,12 +106,19 @@ class TB:
         """Reload; returns the cycles until the program is ready."""
         self.program = program
         await self.cycle(reload=True, fill=False)
+        self.ready = False
         cycles = 0
         while not self.ready:
             await self.cycle(fill=False)
             cycles += 1
         assert int(self.dut.header_o.value) == program.header
         return cycles
+
+    async def flush(self) -> None:
+        """Drop an image that has come and not started; the next one comes in buffer 0."""
+        self.full[self.filling] = True
+        await self.cycle(fill=False, flush=True)
+        self.full, self.filling, self.select = [False, False], 0, 0
 
     async def infer(self, images: int) -> None:
         """Run images and compare what happened with the program."""
@@ -134,12 +140,14 @@ class TB:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(images=PAUSES, others=PAUSES)
 async def images_go_through_the_layers(dut, images: str, others: str) -> None:
-    """Programs of one and of several layers; sequence numbers and buffers go on through a reload."""
+    """Programs of one and of several layers; sequence numbers and, unless flushed, buffers go on through a reload."""
     tb = TB(dut, images, others)
-    for name in ("reload", "start_allowed", "image_full", "layer_done", "result_space"):
+    for name in ("reload", "flush", "start_allowed", "image_full", "layer_done", "result_space"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
     for layers in (1, 2, 5):
+        if layers == 2:
+            await tb.flush()
         assert await tb.load(random_program(tb.random, layers)) <= 2 * USED_WORDS + 10
         await tb.infer(IMAGES)
 
@@ -148,7 +156,7 @@ async def images_go_through_the_layers(dut, images: str, others: str) -> None:
 async def a_reload_drops_the_program(dut) -> None:
     """Before a program, and while one is fetched, no image starts; a reload in a fetch begins anew."""
     tb = TB(dut, "none", "none")
-    for name in ("reload", "start_allowed", "image_full", "layer_done", "result_space"):
+    for name in ("reload", "flush", "start_allowed", "image_full", "layer_done", "result_space"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
     for _ in range(60):
