@@ -205,7 +205,7 @@ async def layers_leave_the_accumulators(dut, pattern: str) -> None:
         await tb.run(summed)
         if logits:
             blocks = min(blocks, tb.outputs // tb.channels)
-        fields = {"logits": 1, "shift": 0, "outputs": blocks * tb.channels - 3} if logits else {}
+        fields = {"logits": 1, "shift": 0, "outputs": blocks * tb.channels - 2} if logits else {}
         pooled = tb.layer(KIND_POOL, **fields)
         tb.single_tile(pooled, blocks)
         await tb.run(pooled)
