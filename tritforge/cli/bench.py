@@ -6,8 +6,6 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tritforge.cli.accelerator_options import PesOption
 from tritforge.cli.options import JsonOption, progress, write_result
@@ -35,17 +33,20 @@ def layers(
     json: JsonOption = None,
 ) -> None:
     """Speedup of dissertation Table 7's layers from skipping, against the same array issuing every group."""
-    from tritforge.reports.table7 import COLUMNS, layers_table
+    from tritforge.reports.table7 import TABLE_7 as PAPER
     from tritforge.sim.bench_layers import TABLE_7, bench_layers
 
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits, slots=8192)
     with progress("simulating", total=2 * len(TABLE_7), unit="runs") as advance:
         speeds = bench_layers(parameters, TABLE_7, repeats, seed, advance)
     metrics = {"pes": pes, "repeats": repeats, "activation_bits": bits, "layers": [asdict(speed) for speed in speeds]}
-    table = Table(*COLUMNS, "alone")
-    for row, speed in zip(layers_table(metrics), speeds, strict=True):
-        table.add_row(*row, f"{speed.isolated_speedup:.2f} ×")
-    Console().print(table)
+    typer.echo("layer    groups non-zero cycles dense cycles sparse speedup ideal of ideal alone Table 7")
+    for speed, paper in zip(speeds, PAPER, strict=True):
+        typer.echo(
+            f"{speed.name:8} {speed.groups:6} {speed.nonzero_groups:8} {speed.cycles_dense:12.0f}"
+            f" {speed.cycles_sparse:13.0f} {speed.speedup:7.3f} {speed.ideal_speedup:5.3f} {speed.efficiency:8.1%}"
+            f" {speed.isolated_speedup:5.3f} {paper.speedup:7.2f}"
+        )
     write_result(context, json, metrics, seeds=[seed])
 
 

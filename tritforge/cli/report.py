@@ -67,4 +67,6 @@ def _print(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]]) ->
         table.add_column(name, justify="right" if index else "left")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    # Numbers cut short tell nothing: rather a table wider than the screen.
+    Console(width=max(console.width, 130)).print(table)
