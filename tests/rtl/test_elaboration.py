@@ -25,7 +25,3 @@ from tritforge.sim.runner import SimulationError, run_bench
 def test_bad_parameters_are_refused(module: str, parameters: dict[str, int], message: str):
     with pytest.raises(SimulationError, match=message):
         run_bench("tritforge.sim.benches.idle", module, parameters=parameters)
-
-
-def test_good_parameters_are_not():
-    run_bench("tritforge.sim.benches.idle", "fifo", parameters={"Width": 4, "Depth": 8})
