@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def random_layers(count: int, bits: int, seed: int, images: int = 2) -> Iterator
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         kind, zero_groups = KINDS[index % len(KINDS)], ZERO_GROUPS[index // len(KINDS) % len(ZERO_GROUPS)]
-        wide = {"outputs": 96} if kind.startswith("conv") and index % 5 == 0 else {}
+        wide: dict[str, Any] = {"outputs": 96} if kind.startswith("conv") and index % 5 == 0 else {}
         if kind.startswith("conv1x1") and index % 3 == 0:
             wide["channels"] = 160
         network = random_layer_network(rng, kind, activation_bits=bits, zero_groups=zero_groups, **wide)
