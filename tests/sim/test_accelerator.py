@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from tritforge.compress.digits import load_digits
+from tritforge.cycle_model import predict
+from tritforge.lowering import lower
 from tritforge.network import Network
+from tritforge.network_file import load_network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.patch import diff
 from tritforge.random_network import random_images, random_layer_network, random_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
 from tritforge.trit_order import network_trits, trit_count, with_trits
 
+DIGITS = Path(__file__).parents[2] / "reports" / "networks" / "digits.safetensors"
 PARAMETERS = AcceleratorParameters(pes=16)
 
 
@@ -123,6 +130,18 @@ def test_programs_follow_each_other_after_odd_numbers_of_images() -> None:
     outcome = job.run(seed=2)
     for version, step in enumerate(steps, start=1):
         assert_exact(outcome[step], version)
+
+
+def test_the_recorded_digits_network_on_real_images() -> None:
+    network = load_network(DIGITS)
+    test = load_digits().test
+    job = AcceleratorJob(PARAMETERS)
+    job.load(network)
+    step = job.infer(test.images[:24])
+    run = job.run(seed=11)[step]
+    assert_exact(run, 1)
+    assert run.latency_cycles == predict(lower(network, PARAMETERS)).latency_cycles
+    assert run.accuracy(test.labels[:24]) > 90
 
 
 def test_a_patch_beyond_the_staging_memory_stops_the_array_and_says_so() -> None:
