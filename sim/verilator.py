@@ -30,6 +30,10 @@ _MAKE = ("OPT_FAST=-O2", "OPT_GLOBAL=-O1", "CFG_CXXFLAGS_PCH_I=-include")
 class SimulationError(TritforgeError):
     """A build, a lint run or a bench that failed; the sentence is followed by the tail of the log."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.details = message.partition("\n")[2]
+
 
 def build_root(build_dir: Path | None = None) -> Path:
     """The folder of all Verilator builds: the argument, or the build variable's, or ``build``; then ``verilator``."""

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 
 class TritforgeError(Exception):
-    """A user's mistake or a refused input, told in one plain sentence."""
+    """A user's mistake or a refused input, told in one plain sentence.
+
+    Attributes:
+        details: lines of a tool's log, told below the sentence; empty for what a user can mend.
+    """
+
+    details: str = ""
 
 
 class NetworkError(TritforgeError):

@@ -144,3 +144,10 @@ def test_without_the_extra_the_console_command_says_how_to_get_it():
     script = "import sys\nsys.modules['typer'] = None\nfrom tritforge.cli.main import app_entry\napp_entry()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ))
     assert (done.returncode, done.stderr) == (2, "typer is not installed; run: pip install 'tritforge[cli]'\n")
+
+
+def test_a_tools_log_stands_below_the_sentence():
+    from tritforge.cli.main import explain
+    from tritforge.sim.verilator import SimulationError
+
+    assert explain(SimulationError("the bench  failed\nline 1\n  line 2")) == "the bench failed\nline 1\n  line 2"

@@ -61,9 +61,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def explain(error: Exception) -> str | None:
-    """The sentence for what a user can cause and mend, None for a defect."""
+    """The sentence for what a user can cause and mend, a tool's log below it where there is one; None for a defect."""
     if isinstance(error, TritforgeError):
-        return " ".join(str(error).split())
+        sentence = " ".join(str(error).removesuffix(error.details).split())
+        return f"{sentence}\n{error.details}" if error.details else sentence
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").split(".")[0]
         if package in EXTRAS:
