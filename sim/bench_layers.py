@@ -42,7 +42,7 @@ TABLE_7 = (
 
 @dataclass(frozen=True)
 class LayerSpeed:
-    """Cycles of one layer shape, with skipping and with every group issued; ``mismatching_words`` over all runs."""
+    """Cycles of one layer shape, with skipping and with every group issued, back to back; and one run alone."""
 
     name: str
     groups: int
@@ -53,7 +53,6 @@ class LayerSpeed:
     ideal_speedup: float
     efficiency: float
     isolated_speedup: float
-    mismatching_words: int
 
 
 def layer_network(shape: LayerShape, repeats: int, activation_bits: int, seed: int) -> Network:
@@ -128,7 +127,6 @@ def bench_layers(
                 ideal_speedup=ideal,
                 efficiency=dense / sparse / ideal,
                 isolated_speedup=isolated_dense / isolated_sparse,
-                mismatching_words=0,
             )
         )
     return speeds
