@@ -3,8 +3,11 @@ package tritforge_pkg;
 
   /// Tap positions of a PE: a 3x3 window.
   localparam int unsigned Taps = 9;
-  /// Bits of an accumulator.
-  localparam int unsigned AccBits = 32;
+  /// Bits of an accumulator: with 8-bit activations what the 25-bit port of a DSP48 takes.
+  function automatic int unsigned acc_bits(input int unsigned activation_bits);
+    return activation_bits == 8 ? 25 : 32;
+  endfunction
+
   /// Bits of a logit.
   localparam int unsigned LogitBits = 48;
   /// Bits of a weight-memory word: nine pairs of trits.
@@ -25,11 +28,18 @@ package tritforge_pkg;
   /// Bits of an accumulator's address: two buffers of up to 128 output channels.
   localparam int unsigned AccAddrBits = 8;
 
+  /// Layers in the core at a time: one that ends, one that begins. A layer's slot is the parity of its number.
+  localparam int unsigned LayerSlots = 2;
+
+  /// Output channels of a tile that leave in a cycle.
+  localparam int unsigned DrainChannels = 4;
+
   /// Cycles from a group's weights to its partial sum.
   localparam int unsigned PeLatency = 9;
 
   /// A pass over a tile: what accumulators, residual and drain agree on.
   typedef struct packed {
+    logic        slot;  // of its layer
     logic        last;  // last pass of the layer
     logic        first_tile;
     logic        last_of_tile;
@@ -40,6 +50,7 @@ package tritforge_pkg;
 
   /// Windows to load: one group along the input channels for one tile.
   typedef struct packed {
+    logic        slot;  // of its layer
     logic [7:0]  group;
     logic [11:0] tile_y;
     logic [11:0] tile_x;
