@@ -21,12 +21,13 @@ def hdl_sources(toplevel: str | None = None) -> list[Path]:
 
 
 def _closure(toplevel: str, sources: dict[str, Path]) -> set[str]:
-    """Every source that is named, directly or not, in that of ``toplevel``: a file holds the module of its name."""
+    """Every source that is named, directly or not, in the code of ``toplevel``: a file holds the module of its name."""
     needed: set[str] = set()
     pending = {toplevel}
     while pending:
         name = pending.pop()
         needed.add(name)
-        words = set(re.findall(r"\w+", sources[name].read_text(encoding="utf-8")))
+        code = re.sub(r"//.*", "", sources[name].read_text(encoding="utf-8"))
+        words = set(re.findall(r"\w+", code))
         pending |= (words & set(sources)) - needed
     return needed

@@ -1,40 +1,39 @@
 /// Accumulators of one PE: a ring of 2 * PassOutputs sums, some filling while others drain.
 ///
-/// Even and odd channels lie in memories of their own, so that the drain reads a channel pair a cycle.
+/// Channels lie in four memories, by their number modulo 4, so that the drain reads a quad of channels a cycle.
 module accumulator
   import tritforge_pkg::*;
 #(
-  parameter int unsigned PassOutputs = 64,
-  localparam int unsigned PairBits = $clog2(PassOutputs)
+  parameter int unsigned ActivationBits = 8,
+  parameter int unsigned PassOutputs    = 64,
+  localparam int unsigned AccBits  = acc_bits(ActivationBits),
+  localparam int unsigned LaneBits = $clog2(DrainChannels),
+  localparam int unsigned QuadBits = $clog2(2 * PassOutputs) - LaneBits
 ) (
-  input  logic                      clk_i,
-  input  logic                      add_valid_i,
-  input  logic [PairBits:0]         add_addr_i,
+  input  logic                         clk_i,
+  input  logic                         add_valid_i,
+  input  logic [QuadBits+LaneBits-1:0] add_addr_i,
   /// First addition to this sum in this pass.
-  input  logic                      add_first_i,
-  input  logic signed [AccBits-1:0] partial_i,
+  input  logic                         add_first_i,
+  input  logic signed [AccBits-1:0]    partial_i,
 
-  input  logic [PairBits-1:0]       read_pair_i,
-  output logic signed [AccBits-1:0] even_o,
-  output logic signed [AccBits-1:0] odd_o
+  input  logic [QuadBits-1:0]                          read_quad_i,
+  output logic signed [DrainChannels-1:0][AccBits-1:0] quad_o
 );
 
-  logic signed [AccBits-1:0] even_mem [PassOutputs];
-  logic signed [AccBits-1:0] odd_mem  [PassOutputs];
+  logic [QuadBits-1:0] add_quad;
+  assign add_quad = add_addr_i[LaneBits +: QuadBits];
 
-  logic [PairBits-1:0] add_pair;
-  assign add_pair = add_addr_i[PairBits:1];
+  for (genvar k = 0; k < DrainChannels; k++) begin : gen_lane
+    logic signed [AccBits-1:0] mem [2 ** QuadBits];
 
-  always_ff @(posedge clk_i) begin
-    if (add_valid_i && !add_addr_i[0]) begin
-      even_mem[add_pair] <= (add_first_i ? '0 : even_mem[add_pair]) + partial_i;
+    always_ff @(posedge clk_i) begin
+      if (add_valid_i && add_addr_i[LaneBits-1:0] == LaneBits'(k)) begin
+        mem[add_quad] <= (add_first_i ? '0 : mem[add_quad]) + partial_i;
+      end
     end
-    if (add_valid_i && add_addr_i[0]) begin
-      odd_mem[add_pair] <= (add_first_i ? '0 : odd_mem[add_pair]) + partial_i;
-    end
+
+    assign quad_o[k] = mem[read_quad_i];
   end
-
-  assign even_o = even_mem[read_pair_i];
-  assign odd_o  = odd_mem[read_pair_i];
 
 endmodule

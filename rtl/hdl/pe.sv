@@ -8,18 +8,19 @@ module pe
 #(
   parameter int unsigned GroupChannels  = 16,
   parameter int unsigned ActivationBits = 8,
-  localparam int unsigned Words = GroupChannels / 2,
-  localparam int unsigned Quads = GroupChannels / 4
+  localparam int unsigned Words   = GroupChannels / 2,
+  localparam int unsigned Quads   = GroupChannels / 4,
+  localparam int unsigned AccBits = acc_bits(ActivationBits)
 ) (
   input  logic                                                    clk_i,
   /// Stage by stage: the registers take new values; bit 0 belongs to the cycle of weights and windows.
   input  logic [PeLatency-1:0]                                    en_i,
   input  logic [Taps-1:0][GroupChannels-1:0][ActivationBits-1:0]  window_i,
   input  logic [Words-1:0][WeightWordBits-1:0]                    weights_i,
-  /// Constant during a layer.
+  /// Beside the stage that adds quads: the group's quads count 1, 2, 4, 8.
   input  logic                                                    quad_shift_i,
-  /// Beside the last stage.
-  input  logic [4:0]                                              shift_i,
+  /// Beside the last stage: the group's plane counts 2**shift, up to 7.
+  input  logic [2:0]                                              shift_i,
   output logic signed [AccBits-1:0]                               partial_o
 );
 

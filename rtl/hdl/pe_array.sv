@@ -12,11 +12,12 @@ module pe_array
   localparam int unsigned Rows     = tile_rows(Pes),
   localparam int unsigned Columns  = tile_columns(Pes),
   localparam int unsigned WordBits = GroupChannels * ActivationBits,
-  localparam int unsigned PairBits = $clog2(PassOutputs)
+  localparam int unsigned AccBits  = acc_bits(ActivationBits),
+  localparam int unsigned RingBits = $clog2(2 * PassOutputs),
+  localparam int unsigned QuadBits = RingBits - $clog2(DrainChannels)
 ) (
   input  logic clk_i,
   input  logic rst_i,
-  input  logic quad_shift_i,
 
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0] lane_i,
   input  logic [Pes-1:0][Taps-1:0]                   take_i,
@@ -27,19 +28,21 @@ module pe_array
   input  logic                        apply_valid_i,
   input  logic [AccAddrBits-1:0]      apply_addr_i,
   input  logic [4:0]                  apply_shift_i,
+  input  logic                        apply_quad_shift_i,
   input  logic                        apply_last_i,
   /// The sums of a pass are complete.
   output logic                        pass_done_o,
 
-  /// A pair of sums leaves, and is empty for the next pass.
-  input  logic                                    read_valid_i,
-  input  logic [PairBits-1:0]                     read_pair_i,
-  output logic signed [Pes-1:0][1:0][AccBits-1:0] acc_o
+  /// The sums of a quad of channels leave, and are empty for the next pass.
+  input  logic                                                  read_valid_i,
+  input  logic [QuadBits-1:0]                                   read_quad_i,
+  output logic signed [Pes-1:0][DrainChannels-1:0][AccBits-1:0] acc_o
 );
 
   typedef struct packed {
-    logic [PairBits:0] addr;
-    logic [4:0]        shift;
+    logic [RingBits-1:0] addr;
+    logic [2:0]          shift;
+    logic                quad_shift;
   } tag_t;
 
   // Tags beside the PE's stages; stage 0 stands beside the weights.
@@ -48,7 +51,7 @@ module pe_array
 
   assign valid[0] = apply_valid_i;
   assign last[0]  = apply_last_i;
-  assign tag[0]   = '{addr: apply_addr_i[PairBits:0], shift: apply_shift_i};
+  assign tag[0]   = '{addr: apply_addr_i[RingBits-1:0], shift: apply_shift_i[2:0], quad_shift: apply_quad_shift_i};
 
   always_ff @(posedge clk_i) begin
     valid[PeLatency:1] <= valid[PeLatency-1:0];
@@ -73,35 +76,39 @@ module pe_array
       touched_q   <= '0;
       pass_done_o <= 1'b0;
     end else begin
-      if (read_valid_i) touched_q[2*read_pair_i +: 2] <= '0;
+      if (read_valid_i) touched_q[read_quad_i*DrainChannels +: DrainChannels] <= '0;
       if (add_valid) touched_q[add.addr] <= 1'b1;
       pass_done_o <= last[PeLatency];
-      assert (!(read_valid_i && add_valid && add.addr[PairBits:1] == read_pair_i))
+      assert (!(read_valid_i && add_valid && add.addr[RingBits-1 -: QuadBits] == read_quad_i))
         else $error("pe_array: a sum is added to while it leaves");
+      assert (!(apply_valid_i && apply_shift_i > 5'd7))
+        else $error("pe_array: a plane's shift is %0d; allowed are 0 to 7", apply_shift_i);
     end
   end
 
   for (genvar p = 0; p < Pes; p++) begin : gen_pe
     logic [Taps-1:0][WordBits-1:0] window;
-    logic signed [AccBits-1:0]     partial, even, odd;
+    logic signed [AccBits-1:0]                    partial;
+    logic signed [DrainChannels-1:0][AccBits-1:0] quad;
 
     window_buffer #(.Pes(Pes), .WordBits(WordBits), .Index(p)) u_window (
       .clk_i, .lane_i, .take_i(take_i[p]), .move_i, .window_o(window)
     );
 
     pe #(.GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_pe (
-      .clk_i, .en_i(valid[PeLatency-1:0]), .window_i(window), .weights_i, .quad_shift_i,
-      .shift_i(tag[PeLatency-1].shift), .partial_o(partial)
+      .clk_i, .en_i(valid[PeLatency-1:0]), .window_i(window), .weights_i,
+      .quad_shift_i(tag[PeLatency-3].quad_shift), .shift_i(tag[PeLatency-1].shift), .partial_o(partial)
     );
 
-    accumulator #(.PassOutputs(PassOutputs)) u_accumulator (
+    accumulator #(.ActivationBits(ActivationBits), .PassOutputs(PassOutputs)) u_accumulator (
       .clk_i,
       .add_valid_i(add_valid), .add_addr_i(add.addr), .add_first_i(!touched_q[add.addr]), .partial_i(partial),
-      .read_pair_i, .even_o(even), .odd_o(odd)
+      .read_quad_i, .quad_o(quad)
     );
 
-    assign acc_o[p][0] = touched_q[{read_pair_i, 1'b0}] ? even : '0;
-    assign acc_o[p][1] = touched_q[{read_pair_i, 1'b1}] ? odd : '0;
+    for (genvar k = 0; k < DrainChannels; k++) begin : gen_lane
+      assign acc_o[p][k] = touched_q[read_quad_i*DrainChannels+k] ? quad[k] : '0;
+    end
   end
 
 endmodule

@@ -1,4 +1,4 @@
-"""accumulator: random additions to a ring of sums, with a pair read in every cycle."""
+"""accumulator: random additions to a ring of sums, with a quad of channels read in every cycle."""
 
 from __future__ import annotations
 
@@ -8,31 +8,34 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.sim.benches.records import signed
+from tritforge.sim.benches.records import signed, split
 
 CYCLES = 2000
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def sums_match_the_model(dut) -> None:
-    """First additions overwrite, others add modulo 2**32; a read shows the sums before this cycle's addition."""
+    """First additions overwrite, others add modulo the width; a read shows the sums before this cycle's addition."""
     source = random.Random(cocotb.RANDOM_SEED)
-    outputs = int(dut.PassOutputs.value)
+    outputs, lanes = int(dut.PassOutputs.value), len(dut.quad_o) // len(dut.partial_i)
+    width = len(dut.partial_i)
     sums: dict[int, int] = {}
     compared = 0
     Clock(dut.clk_i, 10, "ns").start()
     await RisingEdge(dut.clk_i)
     for _ in range(CYCLES):
-        address, partial, pair = source.randrange(2 * outputs), source.getrandbits(32), source.randrange(outputs)
+        partial, quad = source.getrandbits(width), source.randrange(2 * outputs // lanes)
+        address = source.randrange(2 * outputs)
         if source.random() < 0.5:
-            address = 2 * pair + source.randrange(2)  # what is read is written at once
+            address = lanes * quad + source.randrange(lanes)  # what is read is written at once
         valid, first = source.random() < 0.8, address not in sums or source.random() < 0.2
         dut.add_valid_i.value, dut.add_addr_i.value, dut.add_first_i.value = valid, address, first
-        dut.partial_i.value, dut.read_pair_i.value = signed(partial, 32), pair
+        dut.partial_i.value, dut.read_quad_i.value = signed(partial, width), quad
         await ReadOnly()
-        for channel, port in ((2 * pair, dut.even_o), (2 * pair + 1, dut.odd_o)):
+        for lane, value in enumerate(split(int(dut.quad_o.value), width, lanes)):
+            channel = lanes * quad + lane
             if channel in sums:
-                assert signed(int(port.value), 32) == signed(sums[channel], 32)
+                assert signed(value, width) == signed(sums[channel], width)
                 compared += 1
         if valid:
             sums[address] = partial if first else sums[address] + partial

@@ -17,6 +17,7 @@ from tritforge.sim.benches.records import join, signed
 
 TAPS = 9
 LATENCY = 9
+MAX_SHIFT = 7
 CASES = 120
 
 
@@ -43,6 +44,7 @@ class TB:
         self.numbers = np.random.default_rng(cocotb.RANDOM_SEED)
         self.channels, self.bits = int(dut.GroupChannels.value), int(dut.ActivationBits.value)
         self.quad_shift = quad_shift
+        self.width = len(dut.partial_o)
         self.way: deque[tuple[int, int] | None] = deque([None] * LATENCY)  # expected sum and shift, newest first
         self.compared = 0
         self.last: int | None = None
@@ -67,13 +69,13 @@ class TB:
         stages = [self.way[stage] is not None for stage in range(LATENCY)]
         dut.en_i.value = sum(1 << stage for stage, enabled in enumerate(stages) if enabled)
         at_shift = self.way[LATENCY - 1]
-        dut.shift_i.value = at_shift[1] if at_shift else self.random.getrandbits(5)
+        dut.shift_i.value = at_shift[1] if at_shift else self.random.getrandbits(3)
         if leaving:
-            self.last = signed(leaving[0] << leaving[1], 32)
+            self.last = signed(leaving[0] << leaving[1], self.width)
             self.compared += 1
         await ReadOnly()
         if self.last is not None:
-            assert signed(int(dut.partial_o.value), 32) == self.last
+            assert signed(int(dut.partial_o.value), self.width) == self.last
         await RisingEdge(dut.clk_i)
 
     async def run(self, groups: list[tuple[NDArray, NDArray, int]], gaps: str) -> None:
@@ -103,7 +105,7 @@ async def sums_follow_the_pair_coding(dut, gaps: str, quad_shift: bool) -> None:
             alone = np.zeros_like(codes)
             alone[keep] = codes[keep]
             codes = alone
-        groups.append((codes, tb.window(), case % 32))
+        groups.append((codes, tb.window(), case % (MAX_SHIFT + 1)))
     await tb.run(groups, gaps)
 
 

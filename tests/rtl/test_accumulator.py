@@ -1,9 +1,13 @@
-"""The bench of accumulator."""
+"""The bench of accumulator for both widths of sums."""
 
 from __future__ import annotations
+
+import pytest
 
 from tritforge.sim.runner import run_bench
 
 
-def test_accumulator():
-    run_bench("tritforge.sim.benches.accumulator", "accumulator", parameters={"PassOutputs": 32}, seed=6)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_accumulator(bits: int):
+    parameters = {"ActivationBits": bits, "PassOutputs": 32}
+    run_bench("tritforge.sim.benches.accumulator", "accumulator", parameters=parameters, seed=6)
