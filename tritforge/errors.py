@@ -6,6 +6,8 @@ The command line prints that sentence and exits with status 2; anything else is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class TritforgeError(Exception):
     """A user's mistake or a refused input, told in one plain sentence.
@@ -29,14 +31,13 @@ class CapacityError(ProgramError):
     """A network that does not fit the accelerator's memories, widths or channel grouping.
 
     Attributes:
-        memory: the parameter that is too small, where one is.
-        need: what the network needs of it.
+        needs: words that the network needs of each memory that is too small, by parameter name; empty where no depth
+            would help.
     """
 
-    def __init__(self, message: str, memory: str | None = None, need: int = 0) -> None:
+    def __init__(self, message: str, needs: Mapping[str, int] | None = None) -> None:
         super().__init__(message)
-        self.memory = memory
-        self.need = need
+        self.needs = dict(needs or {})
 
 
 class PatchError(TritforgeError):

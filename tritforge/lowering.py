@@ -6,27 +6,31 @@ what does not fit is refused by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.arithmetic import BIAS_BITS
-from tritforge.descriptor import FRAME_WORDS, HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
+from tritforge.descriptor import HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
 from tritforge.errors import CapacityError
 from tritforge.group_images import QUAD, group_images
 from tritforge.map_layout import MapAllocator, map_layout
 from tritforge.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
 from tritforge.network_file import network_digest
-from tritforge.parameters import AcceleratorParameters
+from tritforge.parameters import DEPTHS, SMALLEST_DEPTH, AcceleratorParameters
 from tritforge.program import OverlayProgram
 
 
 @dataclass
 class _Images:
-    """Memory images while they grow."""
+    """Memory images while they grow; layers hold the fields of their descriptors, by name."""
 
-    descriptors: list[NDArray[np.uint64]]
+    header: dict[str, int]
+    layers: dict[str, dict[str, int]]
+    bases: dict[str, int]
+    feature_words: int
     bitmaps: list[int]
     affine: list[int]
     slots: list[NDArray[np.uint64]]
@@ -44,69 +48,46 @@ def lower(
         every_group: store and issue every group, zero ones too: the same array without skipping, for comparison.
 
     Raises:
-        CapacityError: the network does not fit; the message names the memory, the need, the limit and what would fit.
+        CapacityError: the network does not fit; the message names every memory that is too small with need and limit,
+            and the depths that would fit, or the layer and what it may not have.
     """
-    _check_supported(network, parameters)
-    bases = _allocate_maps(network, parameters)
-    spec = network.input
-    layout = map_layout(parameters, network.shapes[INPUT])
-    header = pack(
-        HEADER,
-        {
-            "layers": len(network.layers),
-            "quad_input": int(spec.channels <= QUAD),
-            "input_blocks": layout.blocks,
-            "input_height": spec.height,
-            "input_width": spec.width,
-            "input_row_stride": layout.row_stride,
-            "input_base_0": bases[INPUT],
-            "input_base_1": bases[INPUT] + layout.words,
-        },
-        "program header",
-    )
-    images = _Images([header], [], [], [])
-    for layer in network.layers:
-        fields = _affine_fields(network, layer, parameters, images)
-        if isinstance(layer, AveragePool):
-            fields |= _pool_fields(network, layer, parameters, images)
-        else:
-            fields |= _convolution_fields(network, layer, parameters, bases)
-            fields |= {"bitmap_base": len(images.bitmaps), "slot_base": len(images.slots)}
-            groups = group_images(layer, parameters, active, every_group)
-            images.bitmaps += groups.bitmaps
-            images.slots += groups.slots
-            fields |= groups.fields
-        fields |= _output_fields(network, layer, parameters, bases)
-        images.descriptors.append(pack(LAYER, fields, f"layer {layer.name}"))
-    _check_capacity(images, parameters)
-    weights = np.concatenate(images.slots) if images.slots else np.zeros(0, dtype=np.uint64)
+    images = _images(network, parameters, active, every_group)
+    _check_depths(_needs(network, images), parameters)
+    frames = [pack(HEADER, images.header, "program header")]
+    frames += [pack(LAYER, fields, f"layer {name}") for name, fields in images.layers.items()]
     return OverlayProgram(
         parameters=parameters,
         network_digest=network_digest(network),
         images={
-            "descriptors": np.concatenate(images.descriptors),
+            "descriptors": np.concatenate(frames),
             "bitmaps": np.array(images.bitmaps, dtype=np.uint64),
             "affine": np.array(images.affine, dtype=np.uint64),
-            "weights": weights,
+            "weights": np.concatenate(images.slots) if images.slots else np.zeros(0, dtype=np.uint64),
         },
-        layer_names=tuple(layer.name for layer in network.layers),
+        layer_names=tuple(images.layers),
         input_shape=network.shapes[INPUT],
         classes=network.classes,
-        map_addresses=bases,
+        map_addresses=images.bases,
     )
 
 
 def fitting_parameters(network: Network, parameters: AcceleratorParameters) -> AcceleratorParameters:
-    """The parameters with every memory grown to the smallest power of two that holds the network."""
-    for _ in range(8):
-        try:
-            lower(network, parameters, every_group=True)
-            return parameters
-        except CapacityError as error:
-            if error.memory is None:
-                raise
-            parameters = replace(parameters, **{error.memory: _next_size(error.need)})
-    raise AssertionError("each memory grows at most once")
+    """The parameters with every memory grown to the smallest depth that holds the network, zero groups and all.
+
+    Raises:
+        CapacityError: a layer that no memory can help, or a need beyond what an accelerator can have.
+    """
+    depths = smallest_depths(network, parameters, every_group=True)
+    return replace(parameters, **{name: max(depth, getattr(parameters, name)) for name, depth in depths.items()})
+
+
+def smallest_depths(network: Network, parameters: AcceleratorParameters, every_group: bool = False) -> dict[str, int]:
+    """Smallest allowed depth of each memory, by parameter name, at which :func:`lower` takes the network.
+
+    Raises:
+        CapacityError: as for :func:`fitting_parameters`.
+    """
+    return _depths_for(_needs(network, _images(network, parameters, 0, every_group)))
 
 
 def _check_supported(network: Network, parameters: AcceleratorParameters) -> None:
@@ -131,8 +112,6 @@ def _check_supported(network: Network, parameters: AcceleratorParameters) -> Non
         if isinstance(layer, AveragePool):
             if previous is None or layer.input != previous.name or isinstance(previous, AveragePool):
                 raise CapacityError(f"layer {layer.name}: an average pool reads the convolution just before it")
-            if network.shapes[layer.input][0] > parameters.pool_channels:
-                raise _too_small("pool_channels", network.shapes[layer.input][0], parameters)
         elif layer.outputs % channels and not layer.logits:
             raise CapacityError(
                 f"layer {layer.name}: {layer.outputs} output channels cannot be grouped; multiples of {channels} can"
@@ -143,10 +122,76 @@ def _check_supported(network: Network, parameters: AcceleratorParameters) -> Non
             raise CapacityError(
                 f"layer {layer.name}: {layer.outputs} classes; the accelerator gives up to {parameters.pass_outputs}"
             )
+        _check_sums(network, layer, parameters)
         previous = layer
 
 
-def _allocate_maps(network: Network, parameters: AcceleratorParameters) -> dict[str, int]:
+def _check_sums(network: Network, layer: Layer, parameters: AcceleratorParameters) -> None:
+    """Refuse a layer whose sums over unsigned activations could leave the accumulators."""
+    bits = network.input.bits if layer.input == INPUT else network.activation_bits
+    if isinstance(layer, AveragePool):
+        _, height, width = network.shapes[layer.input]
+        highest, lowest = height * width, 0
+    else:
+        weights = layer.weights.astype(np.int64)
+        highest = int(np.maximum(weights, 0).sum(axis=(1, 2, 3)).max())
+        lowest = int(np.minimum(weights, 0).sum(axis=(1, 2, 3)).min())
+    top, limit = (1 << bits) - 1, 1 << (parameters.accumulator_bits - 1)
+    for bound in (top * highest, top * lowest):
+        if not -limit <= bound < limit:
+            raise CapacityError(
+                f"layer {layer.name}: sums can reach {bound}; the accelerator's {parameters.accumulator_bits}-bit "
+                f"accumulators hold {-limit} to {limit - 1}"
+            )
+
+
+def _images(network: Network, parameters: AcceleratorParameters, active: int, every_group: bool) -> _Images:
+    """What the memories would hold, however deep they are."""
+    _check_supported(network, parameters)
+    bases, feature_words = _allocate_maps(network, parameters)
+    spec = network.input
+    layout = map_layout(parameters, network.shapes[INPUT])
+    header = {
+        "layers": len(network.layers),
+        "quad_input": int(spec.channels <= QUAD),
+        "input_blocks": layout.blocks,
+        "input_height": spec.height,
+        "input_width": spec.width,
+        "input_row_stride": layout.row_stride,
+        "input_base_0": bases[INPUT],
+        "input_base_1": bases[INPUT] + layout.words,
+    }
+    images = _Images(header, {}, bases, feature_words, [], [], [])
+    for layer in network.layers:
+        fields = _affine_fields(network, layer, parameters, images)
+        if isinstance(layer, AveragePool):
+            fields |= _pool_fields(network, layer, parameters, images)
+        else:
+            fields |= _convolution_fields(network, layer, parameters, bases)
+            fields |= {"bitmap_base": len(images.bitmaps), "slot_base": len(images.slots)}
+            groups = group_images(layer, parameters, active, every_group)
+            images.bitmaps += groups.bitmaps
+            images.slots += groups.slots
+            fields |= groups.fields
+        images.layers[layer.name] = fields | _output_fields(network, layer, parameters, bases)
+    return images
+
+
+def _needs(network: Network, images: _Images) -> dict[str, int]:
+    """Words that the network takes of each memory, by parameter name."""
+    pooled = (network.shapes[layer.input][0] for layer in network.layers if isinstance(layer, AveragePool))
+    return {
+        "slots": len(images.slots),
+        "bitmap_words": len(images.bitmaps),
+        "affine_channels": len(images.affine) // 2,
+        "descriptors": 1 + len(images.layers),
+        "feature_words": images.feature_words,
+        "pool_channels": max(pooled, default=0),
+    }
+
+
+def _allocate_maps(network: Network, parameters: AcceleratorParameters) -> tuple[dict[str, int], int]:
+    """First bank word of every map, by name, and bank words in all."""
     last_reader: dict[str, int] = {}
     for index, layer in enumerate(network.layers):
         for source in (layer.input, getattr(layer, "residual", None)):
@@ -160,9 +205,7 @@ def _allocate_maps(network: Network, parameters: AcceleratorParameters) -> dict[
         for name, reader in last_reader.items():
             if reader == index and name != INPUT:
                 allocator.free(bases[name])
-    if allocator.high_water > parameters.feature_words:
-        raise _too_small("feature_words", allocator.high_water, parameters)
-    return bases
+    return bases, allocator.high_water
 
 
 def _output_fields(
@@ -255,27 +298,27 @@ def _affine_fields(
     return {"affine_base": base}
 
 
-def _check_capacity(images: _Images, parameters: AcceleratorParameters) -> None:
-    needs = {
-        "slots": len(images.slots),
-        "bitmap_words": len(images.bitmaps),
-        "affine_channels": len(images.affine) // 2,
-        "descriptors": len(images.descriptors),
-    }
-    assert all(len(frame) == FRAME_WORDS for frame in images.descriptors)
-    for memory, need in needs.items():
-        if need > getattr(parameters, memory):
-            raise _too_small(memory, need, parameters)
+def _check_depths(needs: Mapping[str, int], parameters: AcceleratorParameters) -> None:
+    depths = {memory: getattr(parameters, memory) for memory in needs}
+    small = {memory: need for memory, need in needs.items() if need > depths[memory]}
+    if not small:
+        return
+    advice = " ".join(f"--memory {memory}={depth}" for memory, depth in _depths_for(small).items())
+    raise CapacityError(f"the network needs {_told(small, depths, 'the accelerator has')}; {advice} would fit", small)
 
 
-def _too_small(memory: str, need: int, parameters: AcceleratorParameters) -> CapacityError:
-    return CapacityError(
-        f"the network needs {need} {memory.replace('_', ' ')}, the accelerator has {getattr(parameters, memory)}; "
-        f"{memory} = {_next_size(need)} would fit",
-        memory,
-        need,
-    )
+def _depths_for(needs: Mapping[str, int]) -> dict[str, int]:
+    """The smallest depth for each need."""
+    depths = {memory: max(SMALLEST_DEPTH, 1 << (need - 1).bit_length()) for memory, need in needs.items()}
+    beyond = {memory: needs[memory] for memory, depth in depths.items() if depth > DEPTHS[memory]}
+    if beyond:
+        raise CapacityError(
+            f"the network needs {_told(beyond, DEPTHS, 'an accelerator has at most')}; nothing fits", beyond
+        )
+    return depths
 
 
-def _next_size(need: int) -> int:
-    return max(16, 1 << (need - 1).bit_length())
+def _told(needs: Mapping[str, int], limits: Mapping[str, int], has: str) -> str:
+    """``3000 slots (the accelerator has 2048) and 40 bitmap words (the accelerator has 16)``."""
+    parts = [f"{need} {memory.replace('_', ' ')} ({has} {limits[memory]})" for memory, need in needs.items()]
+    return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + parts[-1]

@@ -9,6 +9,18 @@ from tritforge.errors import ProgramError
 TILE_SHAPES = {4: (1, 4), 8: (1, 8), 16: (2, 8), 32: (4, 8)}
 """Rows and columns of output pixels that P processing elements compute side by side."""
 
+SMALLEST_DEPTH = 16
+DEPTHS = {
+    "slots": 8192,
+    "bitmap_words": 8192,
+    "affine_channels": 8192,
+    "descriptors": 128,
+    "feature_words": 8192,
+    "pool_channels": 512,
+    "staging": 4096,
+}
+"""Largest depth of each memory, by parameter name; every power of two from ``SMALLEST_DEPTH`` on is allowed."""
+
 
 @dataclass(frozen=True)
 class AcceleratorParameters:
@@ -52,19 +64,12 @@ class AcceleratorParameters:
                 raise ProgramError(
                     f"parameter {name} is {getattr(self, name)}; allowed are {', '.join(map(str, values))}"
                 )
-        limits = {
-            "slots": 8192,
-            "bitmap_words": 8192,
-            "affine_channels": 8192,
-            "descriptors": 128,
-            "feature_words": 8192,
-            "pool_channels": 512,
-            "staging": 4096,
-        }
-        for name, limit in limits.items():
+        for name, limit in DEPTHS.items():
             value = getattr(self, name)
-            if not 16 <= value <= limit or value & (value - 1):
-                raise ProgramError(f"parameter {name} is {value}; allowed are powers of two from 16 to {limit}")
+            if not SMALLEST_DEPTH <= value <= limit or value & (value - 1):
+                raise ProgramError(
+                    f"parameter {name} is {value}; allowed are powers of two from {SMALLEST_DEPTH} to {limit}"
+                )
 
     @property
     def tile_rows(self) -> int:
@@ -73,6 +78,11 @@ class AcceleratorParameters:
     @property
     def tile_columns(self) -> int:
         return TILE_SHAPES[self.pes][1]
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Bits of a signed accumulator: with 8-bit activations what the 25-bit port of a DSP48 takes."""
+        return 25 if self.activation_bits == 8 else 32
 
     @property
     def quads(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from program_interpreter import run_program
 
 from tritforge.descriptor import FRAME_WORDS, LAYER, unpack
 from tritforge.errors import CapacityError
-from tritforge.lowering import fitting_parameters, lower
+from tritforge.lowering import fitting_parameters, lower, smallest_depths
 from tritforge.network import AveragePool, Convolution, InputSpec, Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
@@ -94,18 +95,87 @@ def deep_network(seed: int) -> Network:
     return random_network(np.random.default_rng(seed), max_channels=64, blocks=16)
 
 
-@pytest.mark.parametrize("memory", ["slots", "bitmap_words", "affine_channels", "feature_words", "descriptors"])
-def test_too_small_a_memory_is_named_with_need_limit_and_what_fits(memory: str) -> None:
+MEMORIES = ["slots", "bitmap_words", "affine_channels", "feature_words", "descriptors", "pool_channels"]
+
+
+@pytest.mark.parametrize("memories", [*([memory] for memory in MEMORIES), MEMORIES], ids="+".join)
+def test_every_memory_that_is_too_small_is_named_with_need_limit_and_what_fits(memories: list[str]) -> None:
     network = next(n for n in map(deep_network, range(40)) if n.input.height * n.input.width > 100)
+    tight = replace(ROOMY, **dict.fromkeys(memories, 16))
     with pytest.raises(CapacityError) as refusal:
-        lower(network, replace(ROOMY, **{memory: 16}))
-    error = refusal.value
-    fitting = 1 << (error.need - 1).bit_length()
-    assert error.memory == memory and error.need > 16
-    assert f"{error.need} {memory.replace('_', ' ')}" in str(error) and "has 16" in str(error)
-    assert f"{memory} = {fitting} would fit" in str(error)
-    grown = fitting_parameters(network, replace(ROOMY, **{memory: 16}))
-    assert getattr(grown, memory) >= fitting  # room for every group, zero ones too
+        lower(network, tight)
+    needs, told = refusal.value.needs, str(refusal.value)
+    assert sorted(needs) == sorted(memories) and "\n" not in told
+    advice = re.findall(r"--memory ([a-z_]+)=(\d+)", told)
+    assert told.endswith("would fit") and [name for name, _ in advice] == list(needs)
+    for name, need in needs.items():
+        assert need > 16 and f"{need} {name.replace('_', ' ')} (the accelerator has 16)" in told
+    depths = {name: int(depth) for name, depth in advice}
+    fits = replace(tight, **depths)
+    lower(network, fits)
+    for name in memories:  # and nothing smaller
+        assert depths[name] // 2 < needs[name] <= depths[name]
+        with pytest.raises(CapacityError, match=f"needs {needs[name]} "):
+            lower(network, replace(fits, **{name: depths[name] // 2}))
+
+
+def test_smallest_depths_and_room_for_every_group() -> None:
+    network = deep_network(3)
+    depths = smallest_depths(network, ROOMY)
+    lower(network, replace(ROOMY, **depths))
+    for name, depth in depths.items():
+        if depth > 16:
+            with pytest.raises(CapacityError):
+                lower(network, replace(ROOMY, **{name: depth // 2}))
+    grown = fitting_parameters(network, replace(ROOMY, **dict.fromkeys(MEMORIES, 16)))
+    lower(network, grown, every_group=True)
+    assert grown.slots > depths["slots"] and replace(grown, slots=16) == replace(ROOMY, **depths | {"slots": 16})
+    assert fitting_parameters(network, ROOMY) == ROOMY  # what is there stays
+
+
+def test_what_no_accelerator_holds_is_said() -> None:
+    rng = np.random.default_rng(5)
+    network = random_layer_network(rng, "conv3x3", size=(2, 2), channels=512, outputs=512, zero_groups=0.0)
+    for refused in (lambda: lower(network, ROOMY), lambda: fitting_parameters(network, ROOMY)):
+        with pytest.raises(CapacityError, match=r"\d+ slots \(an accelerator has at most 8192\).*nothing fits"):
+            refused()
+
+
+DEEP = replace(ROOMY, pool_channels=512, feature_words=8192)
+
+
+def summing_network(total: int, size: tuple[int, int] = (1, 1), bits: int = 8) -> Network:
+    """One layer, the pool, and logits of 9 bits of which one sums to ``total`` times its inputs."""
+    channels = 272
+    weights = np.zeros((4, channels, 1, 1), dtype=np.int16)
+    whole, rest = divmod(abs(total), 255)
+    weights[0, : whole + 1] = np.sign(total) * 255
+    weights[0, whole] = np.sign(total) * rest
+    one, four = np.ones(channels, dtype=np.int64), np.ones(4, dtype=np.int64)
+    trits, stored = np.zeros((channels, 16, 1, 1), dtype=np.int16), np.ones((channels, 1), dtype=np.bool_)
+    first = Convolution("first", "input", trits, 2, 1, one, 0 * one, 4, stored=stored, active=(stored,))
+    pool = AveragePool("pool", "first", one, 0 * one, 6)
+    head = Convolution("fc", "pool", weights, 9, 1, four, 0 * four, 0, logits=True)
+    return Network(InputSpec(16, *size, 8, (0,) * 16), (first, pool, head), bits)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_that_leave_the_accumulators_are_refused_by_layer(sign: int) -> None:
+    most = 65793 * sign  # times 255 is 2**24 - 1
+    lower(summing_network(most), DEEP)
+    with pytest.raises(CapacityError, match=f"layer fc: sums can reach {255 * (most + sign)}; .* 25-bit"):
+        lower(summing_network(most + sign), DEEP)
+    lower(summing_network(sign * 32000, bits=16), replace(DEEP, activation_bits=16))
+
+
+def test_a_pool_that_leaves_the_accumulators_is_refused() -> None:
+    with pytest.raises(CapacityError, match="feature words"):  # its sums hold: the next limit speaks
+        lower(summing_network(1, (256, 257)), DEEP)
+    with pytest.raises(CapacityError, match=f"layer pool: sums can reach {255 * 257 * 257};"):
+        lower(summing_network(1, (257, 257)), DEEP)
+    wide = replace(DEEP, activation_bits=16)
+    with pytest.raises(CapacityError, match=f"layer pool: sums can reach {65535 * 128 * 257}; .* 32-bit"):
+        lower(summing_network(1, (128, 257), bits=16), wide)
 
 
 def test_channels_that_the_pe_cannot_group_are_named() -> None:

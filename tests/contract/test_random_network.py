@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from tritforge import reference
+from tritforge.lowering import fitting_parameters, lower
 from tritforge.network import INPUT, AveragePool, Convolution, Network, residual_stride
 from tritforge.network_digest import network_digest
+from tritforge.parameters import AcceleratorParameters
 from tritforge.pe_groups import nonzero_groups
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network, random_ternary_weights
 
@@ -32,6 +34,12 @@ def test_random_networks_obey_the_hardware() -> None:
     for network in NETWORKS:
         obeys_the_hardware(network)
         assert isinstance(network.layers[-2], AveragePool) and network.layers[-1].logits  # type: ignore[union-attr]
+
+
+def test_random_networks_fit_an_accelerator() -> None:
+    for network in NETWORKS[:24]:
+        parameters = AcceleratorParameters(activation_bits=network.activation_bits)
+        lower(network, fitting_parameters(network, parameters))
 
 
 def test_a_seed_names_a_network() -> None:

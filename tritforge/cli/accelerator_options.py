@@ -10,7 +10,7 @@ import typer
 from tritforge.errors import CapacityError
 from tritforge.lowering import fitting_parameters, lower
 from tritforge.network import Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.parameters import DEPTHS, AcceleratorParameters
 
 PesOption = Annotated[int, typer.Option("--pes", help="P: output pixels computed side by side (4, 8, 16 or 32).")]
 DepthsOption = Annotated[
@@ -36,9 +36,8 @@ def accelerator_for(
     )
     for text in depths or ():
         name, _, depth = text.partition("=")
-        if not hasattr(parameters, name) or not depth.isdigit():
-            names = "slots, bitmap_words, affine_channels, descriptors, feature_words, pool_channels, staging"
-            raise CapacityError(f"--memory {text}: expected NAME=DEPTH with one of {names}")
+        if name not in DEPTHS or not depth.isdigit():
+            raise CapacityError(f"--memory {text}: expected NAME=DEPTH with one of {', '.join(DEPTHS)}")
         parameters = replace(parameters, **{name: int(depth)})
     return fitting_parameters(network, parameters) if fit else parameters
 
