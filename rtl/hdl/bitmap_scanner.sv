@@ -15,9 +15,11 @@ module bitmap_scanner
 ) (
   input  logic   clk_i,
   input  logic   rst_i,
-  /// Starts a layer; layer_i stays as it is until the layer has ended.
-  input  logic   start_i,
-  input  layer_t layer_i,
+  /// A layer to walk next, in this slot; taken when the walk before has ended.
+  input  logic                    layer_valid_i,
+  output logic                    layer_ready_o,
+  input  logic                    layer_slot_i,
+  input  layer_t [LayerSlots-1:0] layers_i,
 
   /// Bitmap memory, two cycles from address to data.
   output logic [AddrBits-1:0] bitmap_addr_o,
@@ -41,6 +43,7 @@ module bitmap_scanner
   output logic [AddrBits-1:0]      word_slot_o,
   output logic [WordIdxBits-1:0]   word_index_o,
   output logic [4:0]               word_shift_o,
+  output group_layer_t             word_layer_o,
   output logic                     word_load_o,
   output logic                     word_last_o
 );
@@ -50,7 +53,7 @@ module bitmap_scanner
   localparam int unsigned LoadDepth = 8;
 
   // Position of the next word to read.
-  logic                   running_q;
+  logic                   running_q, slot_q;
   logic [11:0]            tile_y_q, tile_x_q;
   logic [7:0]             pass_q, group_q;
   logic [3:0]             plane_q;
@@ -58,14 +61,17 @@ module bitmap_scanner
   logic [AddrBits-1:0]    addr_q;
 
   logic last_word, last_plane, last_group, last_pass, last_x, last_y;
-  logic first_of_pass, step;
+  logic first_of_pass, step, ends, start;
 
-  assign last_pass  = pass_q + 1'b1 == layer_i.passes;
-  assign last_word  = 8'(word_q) + 1'b1 == (last_pass ? layer_i.last_words : 8'(PassWords));
-  assign last_plane = plane_q + 1'b1 == layer_i.planes;
-  assign last_group = group_q + 1'b1 == layer_i.groups;
-  assign last_x     = tile_x_q + 1'b1 == layer_i.tiles_x;
-  assign last_y     = tile_y_q + 1'b1 == layer_i.tiles_y;
+  layer_t layer;
+  assign layer = layers_i[slot_q];
+
+  assign last_pass  = pass_q + 1'b1 == layer.passes;
+  assign last_word  = 8'(word_q) + 1'b1 == (last_pass ? layer.last_words : 8'(PassWords));
+  assign last_plane = plane_q + 1'b1 == layer.planes;
+  assign last_group = group_q + 1'b1 == layer.groups;
+  assign last_x     = tile_x_q + 1'b1 == layer.tiles_x;
+  assign last_y     = tile_y_q + 1'b1 == layer.tiles_y;
 
   assign first_of_pass = word_q == '0 && plane_q == '0 && group_q == '0;
 
@@ -77,10 +83,14 @@ module bitmap_scanner
                 load_count <= ($clog2(LoadDepth)+1)'(LoadDepth - InFlight);
 
   assign step          = running_q && room && (!first_of_pass || pass_ready_i);
+  assign ends          = step && last_word && last_plane && last_group && last_pass && last_x && last_y;
+  assign layer_ready_o = !running_q || ends;
+  assign start         = layer_valid_i && layer_ready_o;
   assign pass_valid_o  = running_q && room && first_of_pass;
   assign bitmap_addr_o = addr_q;
 
   always_comb begin
+    pass_o.slot         = slot_q;
     pass_o.last         = last_pass && last_x && last_y;
     pass_o.first_tile   = tile_y_q == '0 && tile_x_q == '0;
     pass_o.last_of_tile = last_pass;
@@ -92,15 +102,16 @@ module bitmap_scanner
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       running_q <= 1'b0;
-    end else if (start_i) begin
+    end else if (start) begin
       running_q <= 1'b1;
+      slot_q    <= layer_slot_i;
       tile_y_q  <= '0;
       tile_x_q  <= '0;
       pass_q    <= '0;
       group_q   <= '0;
       plane_q   <= '0;
       word_q    <= '0;
-      addr_q    <= layer_i.bitmap_base;
+      addr_q    <= layers_i[layer_slot_i].bitmap_base;
     end else if (step) begin
       addr_q <= addr_q + 1'b1;
       word_q <= word_q + 1'b1;
@@ -115,7 +126,7 @@ module bitmap_scanner
             pass_q  <= pass_q + 1'b1;
             if (last_pass) begin
               pass_q   <= '0;
-              addr_q   <= layer_i.bitmap_base;
+              addr_q   <= layer.bitmap_base;
               tile_x_q <= tile_x_q + 1'b1;
               if (last_x) begin
                 tile_x_q <= '0;
@@ -145,8 +156,8 @@ module bitmap_scanner
 
   // The plane's shift, counted along with the plane.
   always_ff @(posedge clk_i) begin
-    if (start_i) shift_q <= '0;
-    else if (step && last_word) shift_q <= last_plane ? '0 : shift_q + 5'(layer_i.plane_step);
+    if (start) shift_q <= '0;
+    else if (step && last_word) shift_q <= last_plane ? '0 : shift_q + 5'(layer.plane_step);
   end
 
   always_comb begin
@@ -156,7 +167,7 @@ module bitmap_scanner
     meta_d.last_of_pass   = last_word && last_plane && last_group;
     meta_d.word           = word_q;
     meta_d.shift          = shift_q;
-    meta_d.load           = '{group: group_q, tile_y: tile_y_q, tile_x: tile_x_q};
+    meta_d.load           = '{slot: slot_q, group: group_q, tile_y: tile_y_q, tile_x: tile_x_q};
   end
 
   always_ff @(posedge clk_i) begin
@@ -171,18 +182,18 @@ module bitmap_scanner
   // The word has arrived.
   logic [GroupChannels-1:0] active, stored;
   logic                     filled, needs_load, loaded_q;
-  logic [AddrBits-1:0]      slot, slot_q;
+  logic [AddrBits-1:0]      slot, first_slot_q;
 
   assign active     = bitmap_rdata_i[GroupChannels-1:0];
   assign stored     = bitmap_rdata_i[2*GroupChannels-1:GroupChannels];
   assign filled     = meta2_q.valid && active != '0;
   assign needs_load = filled && (meta2_q.first_of_group || !loaded_q);
-  assign slot       = meta2_q.first_of_tile ? layer_i.slot_base : slot_q;
+  assign slot       = meta2_q.first_of_tile ? layers_i[meta2_q.load.slot].slot_base : first_slot_q;
 
   always_ff @(posedge clk_i) begin
     if (meta2_q.valid) begin
-      slot_q   <= slot + AddrBits'($countones(stored));
-      loaded_q <= filled || (loaded_q && !meta2_q.first_of_group);
+      first_slot_q <= slot + AddrBits'($countones(stored));
+      loaded_q     <= filled || (loaded_q && !meta2_q.first_of_group);
     end
   end
 
@@ -193,6 +204,7 @@ module bitmap_scanner
     logic [AddrBits-1:0]      slot;
     logic [WordIdxBits-1:0]   word;
     logic [4:0]               shift;
+    group_layer_t             layer;
     logic                     load;
     logic                     last;
   } word_t;
@@ -202,6 +214,8 @@ module bitmap_scanner
 
   assign ends_pass  = meta2_q.valid && meta2_q.last_of_pass;
   assign fresh      = '{active: active, stored: stored, slot: slot, word: meta2_q.word, shift: meta2_q.shift,
+                        layer: '{slot: meta2_q.load.slot, quad_shift: layers_i[meta2_q.load.slot].quad_shift,
+                                 buffer_log2: layers_i[meta2_q.load.slot].buffer_log2},
                         load: needs_load, last: ends_pass};
   assign push       = held_valid_q && (held_q.last || filled || ends_pass);
   // An empty word only becomes an entry where it ends a pass that has no other entry waiting.
@@ -239,6 +253,7 @@ module bitmap_scanner
   assign word_slot_o   = head.slot;
   assign word_index_o  = head.word;
   assign word_shift_o  = head.shift;
+  assign word_layer_o  = head.layer;
   assign word_load_o   = head.load;
   assign word_last_o   = head.last;
 

@@ -1,7 +1,9 @@
 /// Lets a group into the array as soon as its windows are loaded and an accumulator buffer is free.
 ///
 /// The accumulators are a ring of 2 * PassOutputs sums; a pass takes a buffer of as many channel blocks as it needs, so
-/// that layers of few channels, whose passes are short, have many buffers to cover the way through PEs and drain.
+/// that layers of few channels, whose passes are short, have many buffers to cover the way through PEs and drain. A
+/// buffer begins at a multiple of its size; blocks that are skipped for that, where larger buffers follow smaller ones,
+/// are taken and released with it.
 ///
 /// The weight memory answers two cycles after the issue; tags for the array leave at that time. The windows move one
 /// cycle earlier, so that they stand beside the weights.
@@ -9,13 +11,12 @@ module group_issue
   import tritforge_pkg::*;
 #(
   parameter int unsigned GroupChannels = 16,
-  parameter int unsigned PassOutputs   = 64
+  parameter int unsigned PassOutputs   = 64,
+  localparam int unsigned Blocks    = 2 * PassOutputs / GroupChannels,
+  localparam int unsigned CountBits = $clog2(Blocks) + 1
 ) (
   input  logic clk_i,
   input  logic rst_i,
-  /// Starts a layer, whose buffers have this many channel blocks (log2).
-  input  logic       start_i,
-  input  logic [2:0] buffer_log2_i,
 
   input  logic   group_valid_i,
   output logic   group_ready_o,
@@ -30,64 +31,66 @@ module group_issue
   /// Weight memory.
   output logic [AddrBits-1:0] slot_o,
 
-  /// A drained buffer comes back.
-  input  logic buffer_release_i,
+  /// Drained channel blocks come back.
+  input  logic [CountBits-1:0] release_i,
 
   /// Beside the weights: a group is added to this accumulator.
   output logic                   apply_valid_o,
   output logic [AccAddrBits-1:0] apply_addr_o,
   output logic [4:0]             apply_shift_o,
+  output logic                   apply_quad_shift_o,
   /// Beside the weights: the pass ends here.
   output logic       apply_last_o,
 
-  /// This cycle: a group was issued, or why one that was there was not.
+  /// This cycle: a group was issued, or why one that was there was not; the slot of its layer.
+  output logic layer_slot_o,
   output logic issued_o,
   output logic stall_windows_o,
   output logic stall_accumulators_o
 );
 
-  localparam int unsigned Blocks    = 2 * PassOutputs / GroupChannels;
-  localparam int unsigned CountBits = $clog2(Blocks) + 1;
+  localparam int unsigned BlockBits = $clog2(Blocks);
 
-  logic                   first_q;
-  logic [AccAddrBits-1:0] base_q;
-  logic [CountBits-1:0]   free_q;
-  logic       has_windows, has_buffer, fire;
+  logic                 first_q;
+  logic [BlockBits-1:0] position_q, base_q, base, mask;
+  logic [CountBits-1:0] free_q, needed;
+  logic                 has_windows, has_buffer, fire;
+
+  // The buffer that the next pass takes: from the ring's position, rounded up to the buffer's size, on.
+  assign mask   = BlockBits'((CountBits'(1) << group_i.layer.buffer_log2) - 1'b1);
+  assign base   = first_q ? (position_q + mask) & ~mask : base_q;
+  assign needed = CountBits'(BlockBits'(base - position_q)) + CountBits'(mask) + 1'b1;
 
   assign has_windows = !group_i.load || windows_full_i;
-  assign has_buffer  = !first_q || free_q != '0;
+  assign has_buffer  = !first_q || free_q >= needed;
   assign fire        = group_valid_i && has_windows && has_buffer;
 
   assign group_ready_o        = has_windows && has_buffer;
   assign windows_take_o       = fire && group_i.load;
   assign slot_o               = group_i.slot;
+  assign layer_slot_o         = group_i.layer.slot;
   assign issued_o             = fire && !group_i.empty;
   assign stall_windows_o      = group_valid_i && has_buffer && !has_windows;
   assign stall_accumulators_o = group_valid_i && !has_buffer;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
-      first_q <= 1'b1;
-    end else if (fire) begin
-      first_q <= group_i.last;
-    end
-    if (rst_i) begin
-      free_q <= '0;
-    end else if (start_i) begin
-      base_q <= '0;
-      free_q <= CountBits'(Blocks) >> buffer_log2_i;
+      first_q    <= 1'b1;
+      position_q <= '0;
+      free_q     <= CountBits'(Blocks);
     end else begin
-      // The ring closes by itself: its size is a multiple of every buffer's.
-      if (fire && group_i.last) begin
-        base_q <= (base_q + (AccAddrBits'(GroupChannels) << buffer_log2_i)) & AccAddrBits'(2 * PassOutputs - 1);
-      end
-      free_q <= free_q + CountBits'(buffer_release_i) - CountBits'(fire && first_q);
+      if (fire) first_q <= group_i.last;
+      if (fire && first_q) position_q <= base + mask + 1'b1;
+      free_q <= free_q + release_i - (fire && first_q ? needed : '0);
+      assert (free_q <= CountBits'(Blocks)) else $error("group_issue: more blocks free than there are");
     end
+    if (fire) base_q <= base;
   end
 
   typedef struct packed {
     logic                   valid;
     logic                   last;
+    logic                   quad_shift;
     logic [AccAddrBits-1:0] addr;
     logic [4:0]             shift;
   } tag_t;
@@ -96,7 +99,8 @@ module group_issue
   logic move_q;
 
   always_ff @(posedge clk_i) begin
-    tag_q  <= '{valid: issued_o, last: fire && group_i.last, addr: base_q | AccAddrBits'(group_i.channel),
+    tag_q  <= '{valid: issued_o, last: fire && group_i.last, quad_shift: group_i.layer.quad_shift,
+                addr: AccAddrBits'(base) * AccAddrBits'(GroupChannels) | AccAddrBits'(group_i.channel),
                 shift: group_i.shift};
     tag2_q <= tag_q;
     move_q <= windows_take_o;
@@ -112,12 +116,6 @@ module group_issue
   assign apply_last_o    = tag2_q.last;
   assign apply_addr_o    = tag2_q.addr;
   assign apply_shift_o   = tag2_q.shift;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_i) begin
-      assert (start_i || free_q <= CountBits'(Blocks) >> buffer_log2_i)
-        else $error("group_issue: more buffers free than there are");
-    end
-  end
+  assign apply_quad_shift_o = tag2_q.quad_shift;
 
 endmodule

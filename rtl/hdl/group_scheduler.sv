@@ -21,6 +21,7 @@ module group_scheduler
   input  logic [AddrBits-1:0]      word_slot_i,
   input  logic [WordIdxBits-1:0]   word_index_i,
   input  logic [4:0]               word_shift_i,
+  input  group_layer_t             word_layer_i,
   input  logic                     word_load_i,
   input  logic                     word_last_i,
 
@@ -35,6 +36,7 @@ module group_scheduler
   logic [AddrBits-1:0]      slot_q;
   logic [WordIdxBits-1:0]   index_q;
   logic [4:0]               shift_q;
+  group_layer_t             layer_q;
 
   logic [GroupChannels-1:0] below, left;
   logic [ChannelBits-1:0]   channel;
@@ -73,6 +75,7 @@ module group_scheduler
       slot_q   <= word_slot_i;
       index_q  <= word_index_i;
       shift_q  <= word_shift_i;
+      layer_q  <= word_layer_i;
       load_q   <= word_load_i;
       last_q   <= word_last_i;
     end else if (take) begin
@@ -87,7 +90,7 @@ module group_scheduler
     if (found_ready) begin
       found_below_q <= rest_q == '0 ? '0 : below & stored_q;
       found_slot_q  <= slot_q;
-      found_q       <= '{empty: rest_q == '0, load: load_q, last: last_q && done, shift: shift_q,
+      found_q       <= '{layer: layer_q, empty: rest_q == '0, load: load_q, last: last_q && done, shift: shift_q,
                          channel: 7'({index_q, channel}), slot: '0};
     end
   end

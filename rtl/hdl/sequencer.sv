@@ -1,7 +1,9 @@
-/// Leads images through the layers of the program.
+/// Leads images through the layers of the program, two layers at a time: one that ends and one that begins.
 ///
-/// The descriptor of the next layer is read while the current one runs. An image starts when one is there, the host
-/// allows it and its result has room; sequence number and network version are latched then.
+/// A layer enters the slot that the layer before the last one has left; the parity of its number is its slot, also from
+/// image to image, so that an image begins while the one before it ends. The descriptor of the next layer is read
+/// meanwhile. An image starts when one is there, the host allows it and its result has room; sequence number and
+/// network version are latched then.
 module sequencer
   import tritforge_pkg::*;
   import tritforge_descriptor_pkg::*;
@@ -26,26 +28,33 @@ module sequencer
   /// Image buffers, used in turn.
   input  logic [1:0] image_full_i,
   output logic [1:0] image_free_o,
-  output logic       image_select_o,
 
-  /// A layer: descriptor constant from start to done.
-  output layer_t     layer_o,
+  /// Layers in the core, with the image buffer's place in them: constant from a layer's entry to its end.
+  output layer_t [LayerSlots-1:0] layers_o,
+  /// The map that the layer reads, or its residual, is still being written: by the layer in the other slot.
+  output logic [LayerSlots-1:0] input_waits_o,
+  output logic [LayerSlots-1:0] residual_waits_o,
+  /// A layer entered; its place in the network.
+  output logic       layer_enters_o,
+  output logic       layer_slot_o,
   output logic [7:0] layer_index_o,
-  output logic       layer_start_o,
-  input  logic       layer_done_i,
+  /// The scanner may begin with the layer that entered last.
+  output logic layer_valid_o,
+  input  logic layer_ready_i,
+  /// The oldest layer has written all its results.
+  input  logic layer_done_i,
+  output logic done_slot_o,
 
-  /// A result opens when the layer that gives the logits starts.
+  /// A result opens when the layer that gives the logits enters; the image's sequence number and buffer.
   input  logic        result_space_i,
   output logic        result_start_o,
   output logic [31:0] result_sequence_o,
+  output logic        result_buffer_o,
   output logic        image_start_o,
   output logic        image_done_o
 );
 
   localparam int unsigned WordIdxBits = $clog2(UsedWords);
-
-  typedef enum logic [2:0] {Empty, Header, Idle, Start, Run, Next} state_e;
-  state_e state_q;
 
   // ---- Descriptor fetch. ----
   logic                         fetching_q, fetch_header_q, fetch_start;
@@ -55,34 +64,45 @@ module sequencer
   logic [7:0]                   fetch_frame_q, fetch_frame;
   logic                         next_ready_q;
   logic [UsedWords-1:0][31:0]   frame_q;
-  logic                         frame_done;
+  logic                         frame_done, header_done;
 
   assign desc_addr_o = AddrBits'(fetch_frame_q) * AddrBits'(FrameWords) + AddrBits'(word_q);
   assign frame_done  = arriving_q[1] && arriving_word_q[1] == WordIdxBits'(UsedWords - 1);
+  assign header_done = frame_done && fetch_header_q;
 
-  // ---- Where we are. ----
-  logic [7:0]  index_q;
-  logic        select_q;
-  logic [31:0] sequence_q;
-  logic        last_layer, starts_image, layer_begins;
+  // ---- What enters next. ----
+  logic [7:0]            index_q;   // of the next layer in its image
+  logic                  slot_q;    // where it goes
+  logic                  buffer_q;  // image buffer of its image
+  logic [1:0]            claimed_q; // buffers of images in the core
+  logic [31:0]           sequence_q;
+  logic [LayerSlots-1:0] taken_q, ends_image_q;
+  logic                  done_slot_q, done_buffer_q, fresh_q;
+  logic                  last_layer, may_start, enters, follows, done_image;
+  layer_t                frame;
+  logic [AddrBits-1:0]   previous_base;  // of the map that the layer before writes
 
-  assign last_layer   = index_q + 1'b1 == header_o.layers;
-  assign starts_image = state_q == Idle && next_ready_q && start_allowed_i && image_full_i[select_q] && result_space_i;
-  assign layer_begins = state_q == Start && next_ready_q;
+  assign last_layer = index_q + 1'b1 == header_o.layers;
+  assign may_start  = start_allowed_i && image_full_i[buffer_q] && !claimed_q[buffer_q] && result_space_i;
+  assign enters     = next_ready_q && !reload_i && !taken_q[slot_q] && !fresh_q && (index_q != '0 || may_start);
+  assign done_image = layer_done_i && ends_image_q[done_slot_q];
+
+  // The layer before is still in the core; does it write what this one reads?
+  assign previous_base = layers_o[!slot_q].output_base;
+  assign follows = taken_q[!slot_q] && !layer_done_i;
 
   always_comb begin
-    fetch_start = 1'b0;
+    frame = layer_t'(frame_q);
+    if (frame.input_is_image) frame.input_base = buffer_q ? header_o.input_base_1 : header_o.input_base_0;
+    if (frame.residual_is_image) frame.residual_base = buffer_q ? header_o.input_base_1 : header_o.input_base_0;
+  end
+
+  always_comb begin
+    fetch_start = reload_i || header_done || enters;
     fetch_frame = '0;
-    if (reload_i) begin
-      fetch_start = 1'b1;
-    end else if (state_q == Header && frame_done) begin
-      fetch_start = 1'b1;
-      fetch_frame = 8'd1;
-    end else if (layer_begins) begin
-      // After the last layer comes the first one of the next image.
-      fetch_start = 1'b1;
-      fetch_frame = last_layer ? 8'd1 : index_q + 8'd2;
-    end
+    if (!reload_i && header_done) fetch_frame = 8'd1;
+    // After the last layer comes the first one of the next image.
+    else if (!reload_i) fetch_frame = last_layer ? 8'd1 : index_q + 8'd2;
   end
 
   always_ff @(posedge clk_i) begin
@@ -106,68 +126,92 @@ module sequencer
     if (fetch_start) fetch_header_q <= reload_i;
     arriving_word_q <= {arriving_word_q[0], word_q[WordIdxBits-1:0]};
     if (arriving_q[1]) frame_q[arriving_word_q[1]] <= desc_rdata_i;
+    // The last word of the header arrives together with the decision to keep the frame.
+    if (header_done) header_o <= header_t'({desc_rdata_i, frame_q[UsedWords-2:0]});
   end
 
-  // The last word of the header arrives together with the decision to keep the frame.
+  // ---- Slots. ----
   always_ff @(posedge clk_i) begin
-    if (state_q == Header && frame_done) header_o <= header_t'({desc_rdata_i, frame_q[UsedWords-2:0]});
-    if (layer_begins) layer_o <= layer_t'(frame_q);
+    if (enters) begin
+      layers_o[slot_q]     <= frame;
+      ends_image_q[slot_q] <= last_layer;
+      layer_slot_o         <= slot_q;
+      layer_index_o        <= index_q;
+      result_sequence_o    <= sequence_q;
+      result_buffer_o      <= buffer_q;
+    end
+    if (rst_i) begin
+      taken_q          <= '0;
+      input_waits_o    <= '0;
+      residual_waits_o <= '0;
+      slot_q           <= 1'b0;
+      done_slot_q      <= 1'b0;
+      fresh_q          <= 1'b0;
+    end else begin
+      if (layer_done_i) begin
+        taken_q[done_slot_q] <= 1'b0;
+        input_waits_o        <= '0;
+        residual_waits_o     <= '0;
+        done_slot_q          <= !done_slot_q;
+      end
+      if (enters) begin
+        taken_q[slot_q]          <= 1'b1;
+        input_waits_o[slot_q]    <= follows && !frame.input_is_image && frame.input_base == previous_base;
+        residual_waits_o[slot_q] <= follows && !frame.residual_is_image && frame.residual_base == previous_base;
+        slot_q                   <= !slot_q;
+      end
+      if (enters) fresh_q <= 1'b1;
+      else if (layer_ready_i) fresh_q <= 1'b0;
+      assert (!layer_done_i || taken_q[done_slot_q]) else $error("sequencer: a layer ended that is not in the core");
+    end
+    layer_enters_o <= enters && !rst_i;
+    result_start_o <= enters && frame.logits && !rst_i;
   end
 
+  assign layer_valid_o = fresh_q;
+  assign done_slot_o   = done_slot_q;
+
+  // ---- Images. ----
   always_ff @(posedge clk_i) begin
-    layer_start_o <= 1'b0;
     image_start_o <= 1'b0;
     image_done_o  <= 1'b0;
     image_free_o  <= '0;
     if (rst_i) begin
-      state_q    <= Empty;
-      index_q    <= '0;
-      select_q   <= 1'b0;
-      sequence_q <= '0;
-    end else if (reload_i) begin
-      state_q <= Header;
-      if (flush_i) select_q <= 1'b0;
+      index_q       <= '0;
+      buffer_q      <= 1'b0;
+      done_buffer_q <= 1'b0;
+      claimed_q     <= '0;
+      sequence_q    <= '0;
     end else begin
-      if (flush_i) select_q <= 1'b0;
-      unique case (state_q)
-        Empty: ;
-        Header: if (frame_done) state_q <= Idle;
-        Idle: begin
-          if (starts_image) begin
-            state_q       <= Start;
-            index_q       <= '0;
-            image_start_o <= 1'b1;
-          end
+      // A buffer is the image's until the one who fills it has seen that it is free.
+      claimed_q <= claimed_q & ~image_free_o;
+      if (enters) begin
+        index_q <= last_layer ? '0 : index_q + 1'b1;
+        if (index_q == '0) begin
+          image_start_o       <= 1'b1;
+          claimed_q[buffer_q] <= 1'b1;
         end
-        Start: begin
-          if (layer_begins) begin
-            state_q       <= Run;
-            layer_start_o <= 1'b1;
-          end
+        if (last_layer) begin
+          buffer_q   <= !buffer_q;
+          sequence_q <= sequence_q + 1'b1;
         end
-        Run: if (layer_done_i) state_q <= Next;
-        default: begin
-          index_q <= index_q + 1'b1;
-          state_q <= Start;
-          if (last_layer) begin
-            state_q                <= Idle;
-            image_done_o           <= 1'b1;
-            image_free_o[select_q] <= 1'b1;
-            select_q               <= !select_q;
-            sequence_q             <= sequence_q + 1'b1;
-          end
-        end
-      endcase
+      end
+      if (done_image) begin
+        image_done_o                <= 1'b1;
+        image_free_o[done_buffer_q] <= 1'b1;
+        done_buffer_q               <= !done_buffer_q;
+      end
+      if (flush_i) begin
+        buffer_q      <= 1'b0;
+        done_buffer_q <= 1'b0;
+      end
       assert (!(flush_i && busy_o)) else $error("sequencer: images dropped under one that is in the array");
       assert (!(reload_i && busy_o)) else $error("sequencer: program reloaded under an image");
     end
   end
 
-  assign program_ready_o   = state_q == Idle && next_ready_q;
-  assign busy_o            = state_q == Start || state_q == Run || state_q == Next;
-  assign image_select_o    = select_q;
-  assign layer_index_o     = index_q;
-  assign result_start_o    = layer_start_o && layer_o.logits;
-  assign result_sequence_o = sequence_q;
+  // An image is in the core from the cycle after its start until its last layer's end.
+  assign busy_o          = taken_q != '0 || index_q != '0;
+  assign program_ready_o = next_ready_q && !busy_o;
 
 endmodule

@@ -56,8 +56,16 @@ package tritforge_pkg;
     logic [11:0] tile_x;
   } load_t;
 
+  /// What a group carries of its layer on the way to the accumulators.
+  typedef struct packed {
+    logic       slot;
+    logic       quad_shift;
+    logic [2:0] buffer_log2;
+  } group_layer_t;
+
   /// A group that the array applies: its slot, its output channel in the pass, its plane's shift.
   typedef struct packed {
+    group_layer_t layer;
     logic        empty;  // no group: ends a pass in which nothing is active
     logic        load;   // move to the next windows first
     logic        last;   // last group of the pass

@@ -1,9 +1,14 @@
 /// Reads the windows of a tile from the feature-map banks and hands them to the window registers.
 ///
-/// 3x3 with stride 1 reads whole chunks, all banks at one address: every window register has one bank it ever loads
-/// from. All else (stride 2, 1x1) gathers one tap a step: each bank has its own chunk, and a router brings each pixel
-/// to the lane its register listens to. Registers, pads and routing follow the steps through a pipeline that stands
-/// still while the shadow windows wait to be taken.
+/// Every window register listens to one fixed lane, and the lanes take what a step brings:
+/// * 3x3, stride 1: a step is a chunk, all banks at one address, straight to the lanes of the same number.
+/// * 3x3, stride 2: a step is a tap column for half of the tile's pixel columns, and as many tap rows as lanes are free
+///   for. Lane l takes bank column 2 l - c, whichever half it is; rows are copied or rotated. The steps of the rows:
+///   with one row of PEs a tap row each; with two rows (rows 0 and 1), (row 2 to both), (rows 3 and 4); with four rows
+///   of PEs one row of PEs each.
+/// * 1x1: a step is a channel block of one pixel of the tile, on all lanes at once.
+/// Registers, pads and routing follow the steps through a pipeline that stands still while the shadow windows wait to
+/// be taken. A load waits until the rows of the map that it reads have been written.
 module window_loader
   import tritforge_pkg::*;
   import tritforge_descriptor_pkg::*;
@@ -17,51 +22,57 @@ module window_loader
 ) (
   input  logic   clk_i,
   input  logic   rst_i,
-  input  layer_t layer_i,
-  /// First bank word of the input map.
-  input  logic [AddrBits-1:0] base_i,
+  input  layer_t [LayerSlots-1:0] layers_i,
+  /// By slot: the input map is still being written, by the layer in the other slot; so many rows of tiles are.
+  input  logic   [LayerSlots-1:0] input_waits_i,
+  input  logic   [11:0]           rows_written_i,
 
   input  logic  load_valid_i,
   output logic  load_ready_o,
   input  load_t load_i,
 
-  /// Feature-map banks: two cycles from address to data while read_en_o is high.
+  /// Feature-map banks: two cycles from address to data, while read_en_o is high; a read is wanted.
   output logic                                         read_en_o,
+  output logic                                         read_valid_o,
   output logic [Rows-1:0][Columns-1:0][AddrBits-1:0]   read_addr_o,
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0]   read_data_i,
 
   /// Window registers: what each lane brings, and which taps of which PE take it.
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0]   lane_o,
   output logic [Pes-1:0][Taps-1:0]                     take_o,
-  /// The shadow windows are complete and not yet taken.
+  /// The shadow windows are complete, or become so with this cycle's step, and are not yet taken.
   output logic windows_full_o,
   input  logic windows_take_i
 );
 
   localparam int unsigned RowChunks  = (Rows + 2 + Rows - 1) / Rows;
+  localparam int unsigned RowSteps   = Rows == 4 ? 4 : 3;  // of the rows of a 3x3 window with stride 2
   localparam int unsigned RowIdxBits = Rows > 1 ? $clog2(Rows) : 1;
   localparam int unsigned ColIdxBits = $clog2(Columns);
   localparam int unsigned Log2Rows   = $clog2(Rows);
   localparam int unsigned Log2Cols   = $clog2(Columns);
 
-  // ---- A load is prepared: address of its first chunk, number of taps. ----
-  logic                prepared_q, prepared_taken, multiply_q;
-  logic [AddrBits-1:0] row_product_q, column_product_q, pointer_q;
-  logic [12:0]         chunk_y_q, chunk_x_q;
-  load_t               request_q;
-  logic [3:0]          taps_q;
-  logic                chunked;
-  logic [7:0]          first_block;
+  typedef enum logic [1:0] {Chunk, Strided, Pixel} mode_e;
 
-  assign chunked     = !layer_i.pointwise && !layer_i.stride_2;
-  assign first_block = layer_i.pointwise ? 8'(request_q.group * 8'(Taps)) : request_q.group;
-
+  // ---- A load is prepared: address of its first chunk, number of taps, rows that must be there. ----
   typedef enum logic [1:0] {PrepIdle, PrepMultiply, PrepAdd, PrepReady} prep_e;
-  prep_e prep_q;
 
+  prep_e               prep_q;
+  load_t               request_q;
+  layer_t              requested;
+  logic                prepared_taken, rows_ready_q;
+  logic [AddrBits-1:0] row_product_q, column_product_q, pointer_q;
+  logic [12:0]         chunk_y_q, chunk_x_q, rows_needed_q;
+  logic [3:0]          taps_q;
+  logic [7:0]          first_block;
+  logic [RowIdxBits-1:0] last_i_q;
+  logic [ColIdxBits-1:0] last_j_q;
+  mode_e                 mode;
+
+  assign requested    = layers_i[request_q.slot];
+  assign mode         = requested.pointwise ? Pixel : requested.stride_2 ? Strided : Chunk;
+  assign first_block  = requested.pointwise ? 8'(request_q.group * 8'(Taps)) : request_q.group;
   assign load_ready_o = prep_q == PrepIdle;
-  assign prepared_q   = prep_q == PrepReady;
-  assign multiply_q   = prep_q == PrepMultiply;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
@@ -75,55 +86,71 @@ module window_loader
       endcase
     end
     if (load_ready_o) request_q <= load_i;
-    if (multiply_q) begin
-      row_product_q    <= AddrBits'((AddrBits'(request_q.tile_y) << layer_i.stride_2) * layer_i.input_row_stride);
-      column_product_q <= AddrBits'((AddrBits'(request_q.tile_x) << layer_i.stride_2) * AddrBits'(layer_i.input_blocks));
-      chunk_y_q        <= 13'(request_q.tile_y) << layer_i.stride_2;
-      chunk_x_q        <= 13'(request_q.tile_x) << layer_i.stride_2;
-      taps_q           <= !layer_i.pointwise || layer_i.input_blocks - first_block >= 8'(Taps) ?
-                          4'(Taps) : 4'(layer_i.input_blocks - first_block);
+    if (prep_q == PrepMultiply) begin
+      row_product_q    <= AddrBits'((AddrBits'(request_q.tile_y) << requested.stride_2) * requested.input_row_stride);
+      column_product_q <= AddrBits'((AddrBits'(request_q.tile_x) << requested.stride_2) * AddrBits'(requested.input_blocks));
+      chunk_y_q        <= 13'(request_q.tile_y) << requested.stride_2;
+      chunk_x_q        <= 13'(request_q.tile_x) << requested.stride_2;
+      taps_q           <= requested.input_blocks - first_block >= 8'(Taps) ? 4'(Taps) :
+                                                                             4'(requested.input_blocks - first_block);
+      rows_needed_q    <= requested.stride_2 ? {request_q.tile_y, 1'b0} + 13'd2 :
+                                               13'(request_q.tile_y) + (requested.pointwise ? 13'd1 : 13'd2);
+      // Pixels of the tile that lie on the map.
+      last_i_q <= 16'(request_q.tile_y) + 16'd1 == 16'(requested.tiles_y) ? RowIdxBits'(requested.output_height - 12'd1) : '1;
+      last_j_q <= 16'(request_q.tile_x) + 16'd1 == 16'(requested.tiles_x) ? ColIdxBits'(requested.output_width - 12'd1) : '1;
     end
-    if (prep_q == PrepAdd) pointer_q <= base_i + row_product_q + column_product_q + AddrBits'(first_block);
+    if (prep_q == PrepAdd) begin
+      pointer_q <= requested.input_base + row_product_q + column_product_q + AddrBits'(first_block);
+    end
+    rows_ready_q <= !input_waits_i[request_q.slot] || 13'(rows_written_i) >= rows_needed_q;
   end
 
   // ---- Steps of a load. ----
   typedef struct packed {
-    logic       chunked;
-    logic [1:0] chunk_row;
-    logic [1:0] chunk_column;
-    logic [3:0] tap;
-    logic       half_row;
-    logic       half_column;
-    logic       first;
-    logic       last;
+    mode_e                 mode;
+    logic [1:0]            row;     // Chunk: of rows; Strided: step of the rows
+    logic [1:0]            column;  // Chunk: of columns; Strided: tap column
+    logic                  half;    // Strided: half of the pixel columns
+    logic [3:0]            tap;     // Pixel: tap that takes the channel block
+    logic [RowIdxBits-1:0] i;       // Pixel: which one of the tile
+    logic [ColIdxBits-1:0] j;
+    logic                  first;
+    logic                  last;
   } step_t;
 
-  logic                stepping_q, advance;
-  step_t               step_q, step_next;
-  logic [AddrBits-1:0] step_pointer_q;
-  logic [12:0]         step_y_q, step_x_q;
-  logic [3:0]          step_taps_q;
-  logic                last_column, last_row, last_half_column, last_half_row, last_tap, last_step;
+  logic                  stepping_q, advance, full_q, step_slot_q, stride_2_q;
+  step_t                 step_q, step_next;
+  layer_t                layer;
+  logic [AddrBits-1:0]   step_pointer_q;
+  logic [12:0]           step_y_q, step_x_q;
+  logic [3:0]            last_tap_q;
+  logic [RowIdxBits-1:0] step_last_i_q;
+  logic [ColIdxBits-1:0] step_last_j_q;
+  logic                  last_column, last_row, last_i, last_j, last_step;
 
-  assign last_column      = step_q.chunk_column == 2'd1;
-  assign last_row         = step_q.chunk_row == 2'(RowChunks - 1);
-  assign last_half_column = !layer_i.stride_2 || step_q.half_column;
-  assign last_half_row    = !layer_i.stride_2 || Rows == 1 || step_q.half_row;
-  assign last_tap         = step_q.tap + 1'b1 == step_taps_q;
-  assign last_step        = chunked ? last_column && last_row : last_half_column && last_half_row && last_tap;
-  assign prepared_taken   = prepared_q && (!stepping_q || (advance && last_step));
+  assign layer          = layers_i[step_slot_q];
+  assign last_column    = step_q.column == (step_q.mode == Chunk ? 2'd1 : 2'd2);
+  assign last_row       = step_q.row == (step_q.mode == Chunk ? 2'(RowChunks - 1) : 2'(RowSteps - 1));
+  assign last_j         = step_q.j == step_last_j_q;
+  assign last_i         = step_q.i == step_last_i_q;
+  assign last_step      = step_q.mode == Pixel ? last_i && last_j && step_q.tap == last_tap_q :
+                          last_column && last_row && (step_q.mode == Chunk || step_q.half);
+  assign prepared_taken = prep_q == PrepReady && rows_ready_q && (!stepping_q || (advance && last_step));
 
   always_comb begin
     step_next = step_q;
     step_next.first = 1'b0;
-    if (chunked) begin
-      step_next.chunk_column = last_column ? '0 : step_q.chunk_column + 1'b1;
-      if (last_column) step_next.chunk_row = step_q.chunk_row + 1'b1;
+    if (step_q.mode == Pixel) begin
+      step_next.j = last_j ? '0 : step_q.j + 1'b1;
+      if (last_j) begin
+        step_next.i = last_i ? '0 : step_q.i + 1'b1;
+        if (last_i) step_next.tap = step_q.tap + 1'b1;
+      end
     end else begin
-      step_next.half_column = !last_half_column;
-      if (last_half_column) begin
-        step_next.half_row = !last_half_row;
-        if (last_half_row) step_next.tap = step_q.tap + 1'b1;
+      step_next.column = last_column ? '0 : step_q.column + 1'b1;
+      if (last_column) begin
+        step_next.row = last_row ? '0 : step_q.row + 1'b1;
+        if (last_row) step_next.half = 1'b1;
       end
     end
   end
@@ -134,133 +161,99 @@ module window_loader
     else if (advance && last_step) stepping_q <= 1'b0;
     if (prepared_taken) begin
       step_q         <= '0;
-      step_q.chunked <= chunked;
+      step_q.mode    <= mode;
       step_q.first   <= 1'b1;
+      step_slot_q    <= request_q.slot;
+      stride_2_q     <= requested.stride_2;
       step_pointer_q <= pointer_q;
       step_y_q       <= chunk_y_q;
       step_x_q       <= chunk_x_q;
-      step_taps_q    <= taps_q;
+      last_tap_q     <= taps_q - 1'b1;
+      step_last_i_q  <= last_i_q;
+      step_last_j_q  <= last_j_q;
     end else if (advance && stepping_q) begin
       step_q <= step_next;
       // The taps of a 1x1 group are consecutive channel blocks.
-      if (layer_i.pointwise && step_next.tap != step_q.tap) step_pointer_q <= step_pointer_q + 1'b1;
+      if (step_next.tap != step_q.tap) step_pointer_q <= step_pointer_q + 1'b1;
     end
   end
 
-  // ---- Addresses and borders of a step. ----
-  logic [1:0] tap_row, tap_column;
-  assign tap_row    = step_q.tap >= 4'd6 ? 2'd2 : step_q.tap >= 4'd3 ? 2'd1 : 2'd0;
-  assign tap_column = 2'(step_q.tap - 4'd3 * 4'(tap_row));
-
-  logic [Rows-1:0][1:0]                gather_chunk_row, chunk_row;
-  logic [Columns-1:0][1:0]             gather_chunk_column, chunk_column;
-  logic [Rows-1:0][RowIdxBits-1:0]     row_bank;
-  logic [Columns-1:0][ColIdxBits-1:0]  column_bank;
-  logic [Rows-1:0]                     row_served;
-  logic [Columns-1:0]                  column_served;
-
-  gather_axis #(.Size(Rows)) u_rows (
-    .stride_2_i(layer_i.stride_2), .offset_i(layer_i.pointwise ? 2'd1 : tap_row), .half_i(step_q.half_row),
-    .chunk_o(gather_chunk_row), .bank_o(row_bank), .served_o(row_served)
-  );
-
-  gather_axis #(.Size(Columns)) u_columns (
-    .stride_2_i(layer_i.stride_2), .offset_i(layer_i.pointwise ? 2'd1 : tap_column), .half_i(step_q.half_column),
-    .chunk_o(gather_chunk_column), .bank_o(column_bank), .served_o(column_served)
-  );
-
-  logic [Rows-1:0]                 row_inside;
-  logic [Columns-1:0]              column_inside;
+  // ---- Addresses and borders of a step: the chunk of each bank. ----
+  logic [RowIdxBits+2:0]            pixel_y;  // coordinate + 1 in the banks, counted from the tile's first chunk
+  logic [ColIdxBits+2:0]            pixel_x;
+  logic [Rows-1:0][1:0]             chunk_row;
+  logic [Columns-1:0][1:0]          chunk_column;
+  logic [Rows-1:0]                  row_inside;
+  logic [Columns-1:0]               column_inside;
   logic [Rows-1:0][AddrBits-1:0]    row_offset;
   logic [Columns-1:0][AddrBits-1:0] column_offset;
+
+  assign pixel_y = ((RowIdxBits+3)'(step_q.i) << stride_2_q) + 1'b1;
+  assign pixel_x = ((ColIdxBits+3)'(step_q.j) << stride_2_q) + 1'b1;
 
   always_comb begin
     for (int unsigned r = 0; r < Rows; r++) begin
       logic [15:0] y;
-      chunk_row[r]  = step_q.chunked ? step_q.chunk_row : gather_chunk_row[r];
+      unique case (step_q.mode)
+        Chunk:   chunk_row[r] = step_q.row;
+        Strided: chunk_row[r] = Rows == 4 ? 2'((3'(step_q.row) + 3'(r < 2)) >> 1) : step_q.row >> (r == 1);
+        default: chunk_row[r] = 2'(pixel_y >> Log2Rows);
+      endcase
       y             = (16'(step_y_q + 13'(chunk_row[r])) << Log2Rows) + 16'(r);
-      row_inside[r] = y != '0 && y <= 16'(layer_i.input_height);
-      row_offset[r] = (chunk_row[r][0] ? layer_i.input_row_stride : '0) +
-                      (chunk_row[r][1] ? layer_i.input_row_stride << 1 : '0);
+      row_inside[r] = y != '0 && y <= 16'(layer.input_height);
+      row_offset[r] = (chunk_row[r][0] ? layer.input_row_stride : '0) +
+                      (chunk_row[r][1] ? layer.input_row_stride << 1 : '0);
     end
     for (int unsigned c = 0; c < Columns; c++) begin
       logic [15:0] x;
-      chunk_column[c]  = step_q.chunked ? step_q.chunk_column : gather_chunk_column[c];
+      unique case (step_q.mode)
+        Chunk:   chunk_column[c] = step_q.column;
+        // The last pixel column's tap column 2 lies in the first bank of the next chunk.
+        Strided: chunk_column[c] = 2'(step_q.half) + 2'(c == 0 && step_q.column == 2'd2);
+        default: chunk_column[c] = 2'(pixel_x >> Log2Cols);
+      endcase
       x                = (16'(step_x_q + 13'(chunk_column[c])) << Log2Cols) + 16'(c);
-      column_inside[c] = x != '0 && x <= 16'(layer_i.input_width);
-      column_offset[c] = (chunk_column[c][0] ? AddrBits'(layer_i.input_blocks) : '0) +
-                         (chunk_column[c][1] ? AddrBits'(layer_i.input_blocks) << 1 : '0);
+      column_inside[c] = x != '0 && x <= 16'(layer.input_width);
+      column_offset[c] = (chunk_column[c][0] ? AddrBits'(layer.input_blocks) : '0) +
+                         (chunk_column[c][1] ? AddrBits'(layer.input_blocks) << 1 : '0);
     end
   end
 
-  // ---- Pipeline beside the memory: address, memory, memory register, router, window registers. ----
+  // ---- Pipeline beside the memory: address, memory, memory register, alignment, router, window registers. ----
   typedef struct packed {
-    logic                               valid;
-    step_t                              step;
-    logic [1:0]                         tap_row;
-    logic [1:0]                         tap_column;
-    logic [Rows-1:0]                    row_inside;
-    logic [Columns-1:0]                 column_inside;
-    logic [Rows-1:0][RowIdxBits-1:0]    row_bank;
-    logic [Columns-1:0][ColIdxBits-1:0] column_bank;
-    logic [Rows-1:0]                    row_served;
-    logic [Columns-1:0]                 column_served;
+    logic                  valid;
+    logic                  slot;
+    step_t                 step;
+    logic [Rows-1:0]       row_inside;
+    logic [Columns-1:0]    column_inside;
+    logic [RowIdxBits-1:0] pixel_row;
+    logic [ColIdxBits-1:0] pixel_column;
   } stage_t;
 
-  stage_t stage_d, address_q, memory_q, output_q, router_q;
+  stage_t stage_d, address_q, memory_q, output_q, aligned_q, router_q;
 
   always_comb begin
     stage_d.valid         = stepping_q;
+    stage_d.slot          = step_slot_q;
     stage_d.step          = step_q;
     stage_d.step.last     = last_step;
-    stage_d.tap_row       = tap_row;
-    stage_d.tap_column    = tap_column;
     stage_d.row_inside    = row_inside;
     stage_d.column_inside = column_inside;
-    stage_d.row_bank      = row_bank;
-    stage_d.column_bank   = column_bank;
-    stage_d.row_served    = row_served;
-    stage_d.column_served = column_served;
+    stage_d.pixel_row     = RowIdxBits'(pixel_y & (RowIdxBits+3)'(Rows - 1));
+    stage_d.pixel_column  = ColIdxBits'(pixel_x & (ColIdxBits+3)'(Columns - 1));
   end
 
-  assign advance   = !(router_q.valid && router_q.step.first && windows_full_o);
-  assign read_en_o = advance;
-
-  // Data of each bank with the padding in place, then brought to the lanes.
-  logic [Rows-1:0][Columns-1:0][WordBits-1:0] padded, routed;
-  logic [3:0][15:0] pad;
-  assign pad = {layer_i.pad_3, layer_i.pad_2, layer_i.pad_1, layer_i.pad_0};
-
-  always_comb begin
-    for (int unsigned r = 0; r < Rows; r++) begin
-      for (int unsigned c = 0; c < Columns; c++) begin
-        padded[r][c] = read_data_i[r][c];
-        if (!output_q.row_inside[r] || !output_q.column_inside[c]) begin
-          for (int unsigned l = 0; l < GroupChannels; l++) begin
-            padded[r][c][l*ActivationBits +: ActivationBits] = pad[l%4][ActivationBits-1:0];
-          end
-        end
-      end
-    end
-    for (int unsigned r = 0; r < Rows; r++) begin
-      for (int unsigned c = 0; c < Columns; c++) begin
-        // The lane's pixel in the tile: where tap (row, column) of that pixel listens.
-        logic [RowIdxBits-1:0] i;
-        logic [ColIdxBits-1:0] j;
-        i = RowIdxBits'((r + 2 * Rows - 32'(output_q.tap_row)) % Rows);
-        j = ColIdxBits'((c + 2 * Columns - 32'(output_q.tap_column)) % Columns);
-        routed[r][c] = output_q.step.chunked ? padded[r][c] : padded[output_q.row_bank[i]][output_q.column_bank[j]];
-      end
-    end
-  end
+  assign advance      = !(router_q.valid && router_q.step.first && full_q);
+  assign read_en_o    = advance;
+  assign read_valid_o = address_q.valid;
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
       address_q <= stage_d;
       memory_q  <= address_q;
       output_q  <= memory_q;
-      router_q  <= output_q;
-      lane_o    <= routed;
+      aligned_q <= output_q;
+      router_q  <= aligned_q;
       for (int unsigned r = 0; r < Rows; r++) begin
         for (int unsigned c = 0; c < Columns; c++) begin
           read_addr_o[r][c] <= step_pointer_q + row_offset[r] + column_offset[c];
@@ -271,7 +264,81 @@ module window_loader
       address_q.valid <= 1'b0;
       memory_q.valid  <= 1'b0;
       output_q.valid  <= 1'b0;
+      aligned_q.valid <= 1'b0;
       router_q.valid  <= 1'b0;
+    end
+  end
+
+  // ---- Alignment: for each lane row and bank column a row of banks, padding, or the pixel that all lanes get. ----
+  localparam int unsigned Pad = Rows, Everywhere = Rows + 1;
+  localparam int unsigned SourceBits = $clog2(Rows + 2);
+
+  // The choice is made while the memory reads.
+  logic [Rows-1:0][Columns-1:0][SourceBits-1:0] source_d, source_q;
+
+  always_comb begin
+    for (int unsigned m = 0; m < Rows; m++) begin
+      logic [RowIdxBits-1:0] row;
+      row = RowIdxBits'(m);
+      if (memory_q.step.mode == Strided) begin
+        if (Rows == 1) row = '0;
+        else if (Rows == 4) row = RowIdxBits'(m) + RowIdxBits'(memory_q.step.row);
+        else row = memory_q.step.row == 2'd1 ? '0 : RowIdxBits'(m) ^ RowIdxBits'(memory_q.step.row[1]);
+      end
+      for (int unsigned c = 0; c < Columns; c++) begin
+        if (memory_q.step.mode == Pixel) source_d[m][c] = SourceBits'(Everywhere);
+        else if (memory_q.row_inside[row] && memory_q.column_inside[c]) source_d[m][c] = SourceBits'(row);
+        else source_d[m][c] = SourceBits'(Pad);
+      end
+    end
+  end
+
+  logic [3:0][15:0] pad;
+  logic [WordBits-1:0] pad_word, pixel;
+  assign pad = {layers_i[output_q.slot].pad_3, layers_i[output_q.slot].pad_2, layers_i[output_q.slot].pad_1,
+                layers_i[output_q.slot].pad_0};
+
+  always_comb begin
+    for (int unsigned l = 0; l < GroupChannels; l++) begin
+      pad_word[l*ActivationBits +: ActivationBits] = pad[l%4][ActivationBits-1:0];
+    end
+    pixel = '0;
+    for (int unsigned r = 0; r < Rows; r++) begin
+      for (int unsigned c = 0; c < Columns; c++) begin
+        if (32'(output_q.pixel_row) == r && 32'(output_q.pixel_column) == c) pixel |= read_data_i[r][c];
+      end
+    end
+  end
+
+  logic [Rows-1:0][Columns-1:0][WordBits-1:0] aligned_data_q;
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      source_q <= source_d;
+      for (int unsigned m = 0; m < Rows; m++) begin
+        for (int unsigned c = 0; c < Columns; c++) begin
+          aligned_data_q[m][c] <= source_q[m][c] == SourceBits'(Pad) ? pad_word : pixel;
+          for (int unsigned r = 0; r < Rows; r++) begin
+            if (source_q[m][c] == SourceBits'(r)) aligned_data_q[m][c] <= read_data_i[r][c];
+          end
+        end
+      end
+    end
+  end
+
+  // ---- Router: each lane takes its own bank column or, with stride 2, the one of its tap column. ----
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      for (int unsigned m = 0; m < Rows; m++) begin
+        for (int unsigned l = 0; l < Columns; l++) begin
+          lane_o[m][l] <= aligned_data_q[m][l];
+          if (aligned_q.step.mode == Strided) begin
+            for (int unsigned c = 0; c < 3; c++) begin
+              if (32'(aligned_q.step.column) == c) lane_o[m][l] <= aligned_data_q[m][(2*l+2*Columns-c)%Columns];
+            end
+          end
+        end
+      end
     end
   end
 
@@ -280,18 +347,30 @@ module window_loader
     for (genvar t = 0; t < Taps; t++) begin : gen_tap
       localparam int unsigned I = p / Columns;
       localparam int unsigned J = p % Columns;
-      logic chunk_hit, gather_hit;
-      assign chunk_hit  = 32'(router_q.step.chunk_row) == (I + t / 3) / Rows &&
-                          32'(router_q.step.chunk_column) == (J + t % 3) / Columns;
-      assign gather_hit = 32'(router_q.step.tap) == t && router_q.row_served[I] && router_q.column_served[J];
-      assign take_o[p][t] = router_q.valid && advance && (router_q.step.chunked ? chunk_hit : gather_hit);
+      localparam int unsigned R = t / 3;
+      localparam int unsigned C = t % 3;
+      // The step of the rows that brings tap row R of PE row I.
+      localparam int unsigned Row = 2 * I + R;
+      localparam int unsigned RowStep = Rows == 1 ? R : Rows == 4 ? I : Row < 2 ? 0 : Row == 2 ? 1 : 2;
+      logic hit;
+      always_comb begin
+        unique case (router_q.step.mode)
+          Chunk:   hit = 32'(router_q.step.row) == (I + R) / Rows && 32'(router_q.step.column) == (J + C) / Columns;
+          Strided: hit = 32'(router_q.step.row) == RowStep && 32'(router_q.step.column) == C &&
+                         32'(router_q.step.half) == J / (Columns / 2);
+          default: hit = 32'(router_q.step.tap) == t && 32'(router_q.step.i) == I && 32'(router_q.step.j) == J;
+        endcase
+      end
+      assign take_o[p][t] = router_q.valid && advance && hit;
     end
   end
 
+  // ---- The shadow windows. ----
+  assign windows_full_o = full_q || (router_q.valid && advance && router_q.step.last);
+
   always_ff @(posedge clk_i) begin
-    if (rst_i) windows_full_o <= 1'b0;
-    else if (router_q.valid && advance && router_q.step.last) windows_full_o <= 1'b1;
-    else if (windows_take_i) windows_full_o <= 1'b0;
+    if (rst_i) full_q <= 1'b0;
+    else full_q <= windows_full_o && !windows_take_i;
     if (!rst_i) begin
       assert (!(windows_take_i && !windows_full_o)) else $error("window_loader: windows taken that are not there");
     end

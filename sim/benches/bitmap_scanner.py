@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from tritforge.descriptor import USED_WORDS
 from tritforge.sim.benches.common import PAUSES, start
 from tritforge.sim.benches.handshake import Sink
-from tritforge.sim.benches.records import LOAD, PASS, layer_record, unpack_record
+from tritforge.sim.benches.records import GROUP_LAYER, LOAD, PASS, join, layer_record, pack_record, unpack_record
 
 LAYERS = 4
-WORD = ("active", "stored", "slot", "index", "shift", "load", "last")
+WORD = ("active", "stored", "slot", "index", "shift", "layer", "load", "last")
+LAYER_BITS = 32 * USED_WORDS
 
 
 @dataclass
@@ -34,8 +36,11 @@ class Layer:
     bitmap: dict[int, tuple[int, int]]
 
 
-def random_layer(source: random.Random, channels: int, pass_words: int, tight: bool = False) -> Layer:
-    """A layer of up to 3 of everything, with words from empty to full; a tight one has a last pass of one word."""
+def random_layer(source: random.Random, channels: int, pass_words: int, place: int, tight: bool = False) -> Layer:
+    """A layer of up to 3 of everything, with words from empty to full; a tight one has a last pass of one word.
+
+    Its bitmaps lie from ``place`` on.
+    """
     tiles_y, tiles_x, passes, groups, planes = (source.randint(1, 3) for _ in range(5))
     if tight:
         passes, groups, planes = 2, 1, 1
@@ -47,8 +52,10 @@ def random_layer(source: random.Random, channels: int, pass_words: int, tight: b
         "planes": planes,
         "plane_step": source.choice((1, 2, 4)),
         "last_words": 1 if tight else source.randint(1, pass_words),
-        "bitmap_base": source.randrange(1 << 12),
+        "bitmap_base": place,
         "slot_base": source.randrange(1 << 12),
+        "quad_shift": source.getrandbits(1),
+        "buffer_log2": source.randrange(4),
     }
     density = 0.5 if tight else source.choice((0.0, 0.1, 0.5, 1.0))
     bitmap = {}
@@ -60,9 +67,11 @@ def random_layer(source: random.Random, channels: int, pass_words: int, tight: b
     return Layer(fields, bitmap)
 
 
-def expected_work(layer: Layer, pass_words: int) -> Work:
+def expected_work(layer: Layer, pass_words: int, layer_slot: int) -> Work:
     """Walk tiles, passes, groups, planes and words."""
     work, fields = Work(), layer.fields
+    of_layer = {name: fields[name] for name in ("quad_shift", "buffer_log2")}
+    of_layer_word = pack_record(GROUP_LAYER, slot=layer_slot, **of_layer)
     for tile_y in range(fields["tiles_y"]):
         for tile_x in range(fields["tiles_x"]):
             address, slot = fields["bitmap_base"], fields["slot_base"]
@@ -72,7 +81,7 @@ def expected_work(layer: Layer, pass_words: int) -> Work:
                 place = {"tile_y": tile_y, "tile_x": tile_x}
                 first_tile = int(tile_y == tile_x == 0)
                 flags = {"last": int(last_pass and end), "first_tile": first_tile, "last_of_tile": int(last_pass)}
-                work.passes.append({**flags, "index": index, **place})
+                work.passes.append({"slot": layer_slot, **flags, "index": index, **place})
                 entries: list[dict[str, int]] = []
                 for group in range(fields["groups"]):
                     loaded = False
@@ -81,16 +90,16 @@ def expected_work(layer: Layer, pass_words: int) -> Work:
                             stored, active = layer.bitmap[address]
                             if active:
                                 shift = plane * fields["plane_step"]
-                                entry = (active, stored, slot, word, shift, int(not loaded), 0)
+                                entry = (active, stored, slot, word, shift, of_layer_word, int(not loaded), 0)
                                 entries.append(dict(zip(WORD, entry, strict=True)))
                                 if not loaded:
-                                    work.loads.append({"group": group, **place})
+                                    work.loads.append({"slot": layer_slot, "group": group, **place})
                                 loaded = True
                             slot += stored.bit_count()
                             address += 1
                             work.scanned += 1
                 if not entries:
-                    entries.append({"active": 0, "load": 0})
+                    entries.append({"active": 0, "load": 0, "layer": of_layer_word})
                 entries[-1]["last"] = 1
                 work.words += entries
     return work
@@ -105,7 +114,11 @@ class TB:
         self.channels = int(dut.GroupChannels.value)
         self.pass_words = int(dut.PassOutputs.value) // self.channels
         self.reading: list[int] = [0, 0]
-        self.layer = random_layer(self.random, self.channels, self.pass_words)
+        self.layers: list[Layer] = []
+        self.bitmap: dict[int, tuple[int, int]] = {}
+        self.slots = [self.random.getrandbits(LAYER_BITS) for _ in range(2)]
+        self.slot = self.under_way = 0
+        dut.layer_valid_i.value = 0
 
         def get_word() -> dict[str, int]:
             return {name: int(getattr(dut, f"word_{name}_o").value) for name in WORD}
@@ -127,11 +140,11 @@ class TB:
         self.words = Sink(dut.word_valid_o, dut.word_ready_i, get_word, patterns[2], self.random)
         self.sinks = (self.passes, self.loads, self.words)
 
-    async def cycle(self, begins: bool = False) -> None:
-        """One cycle; the memory answers with the word of two cycles ago, and with noise outside the layer's words."""
+    async def cycle(self) -> None:
+        """One cycle; the memory answers with the word of two cycles ago, and with noise outside the layers' words."""
         dut = self.dut
-        dut.start_i.value = begins
-        stored, active = self.layer.bitmap.get(self.reading.pop(0), (self.random.getrandbits(self.channels), 0))
+        dut.layer_valid_i.value = offered = bool(self.layers) and self.under_way == 0
+        stored, active = self.bitmap.get(self.reading.pop(0), (self.random.getrandbits(self.channels), 0))
         noise = self.random.getrandbits(32) >> 2 * self.channels << 2 * self.channels
         dut.bitmap_rdata_i.value = noise | stored << self.channels | active
         for sink in self.sinks:
@@ -140,25 +153,40 @@ class TB:
         self.reading.append(int(dut.bitmap_addr_o.value))
         for sink in self.sinks:
             sink.sample()
+        self.under_way = max(0, self.under_way - 1)
+        if offered and dut.layer_ready_o.value:
+            self.layers.pop(0)
+            self.slot ^= 1
+            self.under_way = 3
         await RisingEdge(dut.clk_i)
+        self.offer()
 
-    async def run(self, layer: Layer) -> None:
-        """Run a layer and compare all that it gives."""
-        self.layer = layer
-        self.dut.layer_i.value = layer_record(**layer.fields)
-        expected = expected_work(layer, self.pass_words)
-        await self.cycle(begins=True)
+    def offer(self) -> None:
+        """Put the next layer into its slot, not before the words of the one that had it have arrived."""
+        if self.layers and self.under_way == 0:
+            self.slots[self.slot] = layer_record(**self.layers[0].fields)
+        self.dut.layer_slot_i.value = self.slot
+        self.dut.layers_i.value = join(self.slots, LAYER_BITS)
+
+    async def run(self, layers: list[Layer]) -> None:
+        """Run layers without a gap and compare all that they give."""
+        self.bitmap = {address: word for layer in layers for address, word in layer.bitmap.items()}
+        works = [expected_work(layer, self.pass_words, self.slot ^ number & 1) for number, layer in enumerate(layers)]
+        words = [word for work in works for word in work.words]
+        loads = [load for work in works for load in work.loads]
+        self.layers = list(layers)
+        self.offer()
         cycles = 0
-        while len(self.words.items) < len(expected.words) or len(self.loads.items) < len(expected.loads):
+        while len(self.words.items) < len(words) or len(self.loads.items) < len(loads):
             await self.cycle()
             cycles += 1
-        self.cycles_beyond = cycles - expected.scanned
+        self.cycles_beyond = cycles - sum(work.scanned for work in works)
         for _ in range(8):
             await self.cycle()
-        assert self.passes.items == expected.passes
-        assert self.loads.items == expected.loads
-        assert len(self.words.items) == len(expected.words)
-        for number, (got, wanted) in enumerate(zip(self.words.items, expected.words, strict=True)):
+        assert self.passes.items == [item for work in works for item in work.passes]
+        assert self.loads.items == loads
+        assert len(self.words.items) == len(words)
+        for number, (got, wanted) in enumerate(zip(self.words.items, words, strict=True)):
             assert {name: got[name] for name in wanted} == wanted, f"word {number}"
         for sink in self.sinks:
             sink.items.clear()
@@ -167,10 +195,13 @@ class TB:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(passes=PAUSES, loads=PAUSES, words=PAUSES)
 async def layers_become_work(dut, passes: str, loads: str, words: str) -> None:
-    """Layers one after the other; a bitmap word a cycle when nobody pauses."""
+    """Layers one after the other and back to back; a bitmap word a cycle, over their borders too, when nobody pauses."""
     tb = TB(dut, (passes, loads, words))
-    dut.start_i.value = 0
     await start(dut)
-    for number in range(LAYERS):
-        await tb.run(random_layer(tb.random, tb.channels, tb.pass_words, tight=number % 2 == 1))
-        assert tb.cycles_beyond <= 6 or (passes, loads, words) != ("none",) * 3
+    for count in (1, 1, LAYERS):
+        place, layers = 0, []
+        for number in range(count):
+            layers.append(random_layer(tb.random, tb.channels, tb.pass_words, place, tight=number % 2 == 1))
+            place += len(layers[-1].bitmap)
+        await tb.run(layers)
+        assert tb.cycles_beyond <= 6 + 3 * count or (passes, loads, words) != ("none",) * 3

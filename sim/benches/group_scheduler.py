@@ -12,7 +12,7 @@ from tritforge.sim.benches.handshake import Sink, Source
 from tritforge.sim.benches.records import GROUP, unpack_record
 
 WORDS = 150
-FIELDS = ("active", "stored", "slot", "index", "shift", "load", "last")
+FIELDS = ("active", "stored", "slot", "index", "shift", "layer", "load", "last")
 
 
 def groups_of(word: dict[str, int], channels: int) -> list[dict[str, int]]:
@@ -27,6 +27,8 @@ def groups_of(word: dict[str, int], channels: int) -> list[dict[str, int]]:
     groups = groups or [{"empty": 1, "load": 0, "last": 0}]
     groups[0]["load"] = word["load"]
     groups[-1]["last"] = word["last"]
+    for group in groups:
+        group["layer"] = word["layer"]
     return groups
 
 
@@ -65,6 +67,7 @@ class TB:
             stored,
             source.randrange(1 << 15),
             source.randrange(self.pass_words),
+            source.randrange(32),
             source.randrange(32),
             int(source.random() < 0.5 and active != 0),
             int(source.random() < 0.3 or active == 0),

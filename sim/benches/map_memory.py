@@ -29,6 +29,8 @@ class MapMemory:
         self.row_stride = (self.width // self.columns + 1) * self.blocks
         self.pixels: dict[tuple[int, int, int], int] = {}
         self.banks: dict[tuple[Bank, int], int] = {}
+        self.rows_of: dict[tuple[Bank, int], int] = {}
+        self.written = self.height  # rows that are there; the others are noise still
         for y in range(self.height):
             for x in range(self.width):
                 for block in range(self.blocks):
@@ -36,14 +38,16 @@ class MapMemory:
                     chunk = (y + 1) // self.rows * self.row_stride + (x + 1) // self.columns * self.blocks
                     bank = (y + 1) % self.rows, (x + 1) % self.columns
                     self.pixels[block, y, x] = word
-                    self.banks[bank, (base + chunk + block) % (1 << 16)] = word
+                    place = bank, (base + chunk + block) % (1 << 16)
+                    self.banks[place], self.rows_of[place] = word, y
 
     def read(self, addresses: list[int]) -> list[int]:
         """A word of every bank, row by row; noise where the map has none."""
         words = []
         for index, address in enumerate(addresses):
-            word = self.banks.get((divmod(index, self.columns), address))
-            words.append(self.numbers.getrandbits(self.word_bits) if word is None else word)
+            place = divmod(index, self.columns), address
+            there = self.rows_of.get(place, self.written) < self.written
+            words.append(self.banks[place] if there else self.numbers.getrandbits(self.word_bits))
         return words
 
     def pixel(self, block: int, y: int, x: int) -> int | None:

@@ -8,9 +8,26 @@ from tritforge.descriptor import HEADER, LAYER, USED_WORDS, Field, pack
 
 Members = tuple[tuple[str, int], ...]
 
-PASS: Members = (("last", 1), ("first_tile", 1), ("last_of_tile", 1), ("index", 8), ("tile_y", 12), ("tile_x", 12))
-LOAD: Members = (("group", 8), ("tile_y", 12), ("tile_x", 12))
-GROUP: Members = (("empty", 1), ("load", 1), ("last", 1), ("shift", 5), ("channel", 7), ("slot", 16))
+PASS: Members = (
+    ("slot", 1),
+    ("last", 1),
+    ("first_tile", 1),
+    ("last_of_tile", 1),
+    ("index", 8),
+    ("tile_y", 12),
+    ("tile_x", 12),
+)
+LOAD: Members = (("slot", 1), ("group", 8), ("tile_y", 12), ("tile_x", 12))
+GROUP_LAYER: Members = (("slot", 1), ("quad_shift", 1), ("buffer_log2", 3))
+GROUP: Members = (
+    ("layer", 5),
+    ("empty", 1),
+    ("load", 1),
+    ("last", 1),
+    ("shift", 5),
+    ("channel", 7),
+    ("slot", 16),
+)
 
 
 def pack_record(members: Members, **values: int) -> int:

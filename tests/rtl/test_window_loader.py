@@ -1,4 +1,4 @@
-"""The bench of window_loader for a tile of two rows, and for one of a single row."""
+"""The bench of window_loader for tiles of two, four and one rows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tritforge.sim.runner import run_bench
     "parameters",
     [
         {"Pes": 16, "GroupChannels": 16, "ActivationBits": 8},
+        {"Pes": 32, "GroupChannels": 8, "ActivationBits": 8},
         {"Pes": 4, "GroupChannels": 8, "ActivationBits": 16},
     ],
     ids=str,
