@@ -40,7 +40,7 @@ def traced_maps(trace: str, program: OverlayProgram) -> Maps:
     descriptors = program.images["descriptors"].reshape(-1, FRAME_WORDS)
     layers = [unpack(LAYER, frame) for frame in descriptors[1:]]
     maps = _blank_maps(program, layers)
-    pairs = 0
+    quads = 0
     for line in trace.splitlines():
         kind, *rest = line.split(" ")
         if kind == "t":
@@ -48,9 +48,9 @@ def traced_maps(trace: str, program: OverlayProgram) -> Maps:
             _place_tile(maps[program.layer_names[index]], layers[index], program, int(rest[1], 16), rest[2])
         elif kind == "l":
             logits = maps[program.layer_names[-1]][:, 0, 0]
-            even, odd = _signed(int(rest[0][12:], 16)), _signed(int(rest[0][:12], 16))
-            logits[2 * pairs : 2 * pairs + 2] = (even, odd)[: len(logits) - 2 * pairs]
-            pairs += 1
+            quad = [_signed(int(rest[0][place : place + 12], 16)) for place in (36, 24, 12, 0)]
+            logits[4 * quads : 4 * quads + 4] = quad[: len(logits) - 4 * quads]
+            quads += 1
         elif kind != "i":
             raise TritforgeError(f"{line[:20]!r} is no line of a map trace")
     return maps

@@ -110,7 +110,7 @@ module accelerator
   // ---- Program. ----
   logic [AddrBits-1:0]         desc_addr, bitmap_addr, affine_addr, slot_addr;
   logic [31:0]                 desc_rdata, bitmap_rdata;
-  logic [1:0][63:0]            affine_rdata;
+  logic [3:0][63:0]            affine_rdata;
   logic [18*GroupChannels-1:0] slot_rdata;
 
   program_memories #(
@@ -121,7 +121,7 @@ module accelerator
     .prog_rdata_o(prog_rdata), .prog_in_range_o(prog_in_range),
     .desc_addr_i(desc_addr[$clog2(FrameWords*Descriptors)-1:0]), .desc_rdata_o(desc_rdata),
     .bitmap_en_i(1'b1), .bitmap_addr_i(bitmap_addr[$clog2(BitmapWords)-1:0]), .bitmap_rdata_o(bitmap_rdata),
-    .affine_addr_i(affine_addr[$clog2(AffineChannels)-2:0]), .affine_rdata_o(affine_rdata),
+    .affine_addr_i(affine_addr[$clog2(AffineChannels)-3:0]), .affine_rdata_o(affine_rdata),
     .slot_en_i(1'b1), .slot_addr_i(slot_addr[$clog2(Slots)-1:0]), .slot_rdata_o(slot_rdata)
   );
 
@@ -132,7 +132,7 @@ module accelerator
   // ---- Images in. ----
   header_t               header;
   logic [1:0]            image_full, image_last, image_free;
-  logic                  image_select, pixel_valid, pixel_ready;
+  logic                  pixel_valid, pixel_ready;
   logic [RowIdxBits-1:0] pixel_row;
   logic [ColIdxBits-1:0] pixel_column;
   logic [AddrBits-1:0]   pixel_addr;
@@ -149,10 +149,11 @@ module accelerator
   );
 
   // ---- Core. ----
-  logic                      result_space, result_start, logits_valid, layer_start, layer_done, tile_end;
+  logic                      result_space, result_start, result_buffer, logits_valid;
+  logic                      layer_enters, layer_slot, layer_done, done_slot, issue_slot, tile_end, tile_slot;
   logic [31:0]               result_sequence, image_version;
   logic [11:0]               result_count;
-  logic [1:0][LogitBits-1:0] logits;
+  logic [3:0][LogitBits-1:0] logits;
   logic [7:0]                layer_index;
   logic [23:0]               tile_groups;
 
@@ -164,14 +165,16 @@ module accelerator
     .busy_o(busy), .flush_i(stream_flush), .header_o(header),
     .desc_addr_o(desc_addr), .desc_rdata_i(desc_rdata), .bitmap_addr_o(bitmap_addr), .bitmap_rdata_i(bitmap_rdata),
     .affine_addr_o(affine_addr), .affine_rdata_i(affine_rdata), .slot_addr_o(slot_addr), .slot_rdata_i(slot_rdata),
-    .image_full_i(image_full), .image_free_o(image_free), .image_select_o(image_select),
+    .image_full_i(image_full), .image_free_o(image_free),
     .pixel_valid_i(pixel_valid), .pixel_ready_o(pixel_ready), .pixel_row_i(pixel_row),
     .pixel_column_i(pixel_column), .pixel_addr_i(pixel_addr), .pixel_data_i(pixel_data),
     .result_space_i(result_space), .result_start_o(result_start), .result_sequence_o(result_sequence),
-    .result_count_o(result_count), .logits_valid_o(logits_valid), .logits_o(logits),
-    .image_start_o(image_start), .image_done_o(image_done), .layer_start_o(layer_start), .layer_done_o(layer_done),
-    .layer_index_o(layer_index), .issued_o(issued), .stall_windows_o(stall_windows),
-    .stall_accumulators_o(stall_accumulators), .tile_end_o(tile_end), .tile_groups_o(tile_groups)
+    .result_buffer_o(result_buffer), .result_count_o(result_count), .logits_valid_o(logits_valid), .logits_o(logits),
+    .image_start_o(image_start), .image_done_o(image_done), 
+    .layer_enters_o(layer_enters), .layer_slot_o(layer_slot), .layer_index_o(layer_index), .layer_done_o(layer_done),
+    .done_slot_o(done_slot), .issue_slot_o(issue_slot), .issued_o(issued), .stall_windows_o(stall_windows),
+    .stall_accumulators_o(stall_accumulators), .tile_end_o(tile_end), .tile_slot_o(tile_slot),
+    .tile_groups_o(tile_groups)
   );
 
   // Layers beyond the 64th share counters with those that came 64 before.
@@ -181,22 +184,24 @@ module accelerator
   assign stall_schedule = busy && !issued && !stall_windows && !stall_accumulators;
 
   layer_counters u_layer_counters (
-    .clk_i, .rst_i(rst), .layer_start_i(layer_start), .layer_done_i(layer_done), .layer_index_i(layer_index[5:0]),
-    .issued_i(issued), .stall_windows_i(stall_windows), .stall_accumulators_i(stall_accumulators),
-    .tile_end_i(tile_end), .tile_groups_i(tile_groups), .skipped_valid_o(skipped_valid), .skipped_o(skipped),
+    .clk_i, .rst_i(rst), .busy_i(busy), .layer_enters_i(layer_enters), .layer_slot_i(layer_slot),
+    .layer_index_i(layer_index[5:0]), .layer_done_i(layer_done), .done_slot_i(done_slot),
+    .issue_slot_i(issue_slot), .issued_i(issued), .stall_windows_i(stall_windows),
+    .stall_accumulators_i(stall_accumulators), .tile_end_i(tile_end), .tile_slot_i(tile_slot),
+    .tile_groups_i(tile_groups), .skipped_valid_o(skipped_valid), .skipped_o(skipped),
     .addr_i(counter_addr), .rdata_o(counter_rdata)
   );
 
-  // ---- Results out, under the version that was in force when the image started. ----
+  // ---- Results out, under the version that was in force when the image started: no program changes under images. ----
   always_ff @(posedge clk_i) begin
     if (image_start) image_version <= version;
   end
 
   result_output #(.PassOutputs(PassOutputs)) u_output (
-    .clk_i, .rst_i(rst),
+    .clk_i, .rst_i(rst), .reserve_i(image_start),
     .start_valid_i(result_start), .start_sequence_i(result_sequence), .start_version_i(image_version),
-    .start_count_i(result_count), .start_last_i(image_last[image_select]),
-    .pair_valid_i(logits_valid), .pair_i(logits), .space_o(result_space),
+    .start_count_i(result_count), .start_last_i(image_last[result_buffer]),
+    .quad_valid_i(logits_valid), .quad_i(logits), .space_o(result_space),
     .m_axis_tvalid, .m_axis_tready, .m_axis_tdata, .m_axis_tkeep, .m_axis_tlast, .batch_done_o(batch_done)
   );
 

@@ -33,14 +33,13 @@ module compute_core
   output logic [AddrBits-1:0]         bitmap_addr_o,
   input  logic [31:0]                 bitmap_rdata_i,
   output logic [AddrBits-1:0]         affine_addr_o,
-  input  logic [1:0][63:0]            affine_rdata_i,
+  input  logic [3:0][63:0]            affine_rdata_i,
   output logic [AddrBits-1:0]         slot_addr_o,
   input  logic [18*GroupChannels-1:0] slot_rdata_i,
 
   /// Image buffers and the pixels that fill them.
   input  logic [1:0]            image_full_i,
   output logic [1:0]            image_free_o,
-  output logic                  image_select_o,
   input  logic                  pixel_valid_i,
   output logic                  pixel_ready_o,
   input  logic [RowIdxBits-1:0] pixel_row_i,
@@ -48,46 +47,50 @@ module compute_core
   input  logic [AddrBits-1:0]   pixel_addr_i,
   input  logic [WordBits-1:0]   pixel_data_i,
 
-  /// A result: its header, then pairs of logits.
+  /// A result: its header with the buffer of its image, then logits, four at a time.
   input  logic                      result_space_i,
   output logic                      result_start_o,
   output logic [31:0]               result_sequence_o,
+  output logic                      result_buffer_o,
   output logic [11:0]               result_count_o,
   output logic                      logits_valid_o,
-  output logic [1:0][LogitBits-1:0] logits_o,
+  output logic [3:0][LogitBits-1:0] logits_o,
 
-  /// What happens in this cycle, for the counters.
+  /// What happens in this cycle, for the counters. Of the two layers in the core, the one that each event concerns.
   output logic        image_start_o,
   output logic        image_done_o,
-  output logic        layer_start_o,
-  output logic        layer_done_o,
+  output logic        layer_enters_o,
+  output logic        layer_slot_o,
   output logic [7:0]  layer_index_o,
+  output logic        layer_done_o,
+  output logic        done_slot_o,
+  output logic        issue_slot_o,
   output logic        issued_o,
   output logic        stall_windows_o,
   output logic        stall_accumulators_o,
   output logic        tile_end_o,
+  output logic        tile_slot_o,
   output logic [23:0] tile_groups_o
 );
 
-  layer_t layer;
-  logic   layer_start, layer_done;
+  localparam int unsigned AccBits = acc_bits(ActivationBits);
+
+  layer_t [LayerSlots-1:0] layers;
+  logic   [LayerSlots-1:0] input_waits, residual_waits;
+  logic                    scan_valid, scan_ready;
 
   sequencer u_sequencer (
     .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o, .flush_i,
-    .desc_addr_o, .desc_rdata_i, .header_o,
-    .image_full_i, .image_free_o, .image_select_o,
-    .layer_o(layer), .layer_index_o, .layer_start_o(layer_start), .layer_done_i(layer_done),
-    .result_space_i, .result_start_o, .result_sequence_o, .image_start_o, .image_done_o
+    .desc_addr_o, .desc_rdata_i, .header_o, .image_full_i, .image_free_o,
+    .layers_o(layers), .input_waits_o(input_waits), .residual_waits_o(residual_waits),
+    .layer_enters_o, .layer_slot_o, .layer_index_o, .layer_valid_o(scan_valid), .layer_ready_i(scan_ready),
+    .layer_done_i(layer_done_o), .done_slot_o,
+    .result_space_i, .result_start_o, .result_sequence_o, .result_buffer_o, .image_start_o, .image_done_o
   );
 
-  assign layer_start_o  = layer_start;
-  assign layer_done_o   = layer_done;
-  assign result_count_o = layer.outputs;
+  assign result_count_o = layers[layer_slot_o].outputs;
 
-  logic [AddrBits-1:0] image_base, input_base, residual_base;
-  assign image_base    = image_select_o ? header_o.input_base_1 : header_o.input_base_0;
-  assign input_base    = layer.input_is_image ? image_base : layer.input_base;
-  assign residual_base = layer.residual_is_image ? image_base : layer.residual_base;
+  logic [11:0] rows_written;
 
   // ---- Work: words of the bitmaps, windows to load, passes. ----
   localparam int unsigned PassWords   = PassOutputs / GroupChannels;
@@ -101,14 +104,16 @@ module compute_core
   logic [AddrBits-1:0]      word_slot;
   logic [WordIdxBits-1:0]   word_index;
   logic [4:0]               word_shift;
+  group_layer_t             word_layer;
 
   bitmap_scanner #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_scanner (
-    .clk_i, .rst_i, .start_i(layer_start), .layer_i(layer), .bitmap_addr_o, .bitmap_rdata_i,
+    .clk_i, .rst_i, .layer_valid_i(scan_valid), .layer_ready_o(scan_ready), .layer_slot_i(layer_slot_o),
+    .layers_i(layers), .bitmap_addr_o, .bitmap_rdata_i,
     .pass_valid_o(scan_pass_valid), .pass_ready_i(scan_pass_ready), .pass_o(scan_pass),
     .load_valid_o(load_valid), .load_ready_i(load_ready), .load_o(load),
     .word_valid_o(word_valid), .word_ready_i(word_ready), .word_active_o(word_active), .word_stored_o(word_stored),
-    .word_slot_o(word_slot), .word_index_o(word_index), .word_shift_o(word_shift), .word_load_o(word_load),
-    .word_last_o(word_last)
+    .word_slot_o(word_slot), .word_index_o(word_index), .word_shift_o(word_shift), .word_layer_o(word_layer),
+    .word_load_o(word_load), .word_last_o(word_last)
   );
 
   logic   group_valid, group_ready;
@@ -117,7 +122,7 @@ module compute_core
   group_scheduler #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_scheduler (
     .clk_i, .rst_i, .word_valid_i(word_valid), .word_ready_o(word_ready), .word_active_i(word_active),
     .word_stored_i(word_stored), .word_slot_i(word_slot), .word_index_i(word_index), .word_shift_i(word_shift),
-    .word_load_i(word_load), .word_last_i(word_last),
+    .word_layer_i(word_layer), .word_load_i(word_load), .word_last_i(word_last),
     .group_valid_o(group_valid), .group_ready_i(group_ready), .group_o(group)
   );
 
@@ -136,7 +141,7 @@ module compute_core
   );
 
   fifo #(.Width($bits(pass_t)), .Depth(PassDepth)) u_residual_passes (
-    .clk_i, .rst_i, .valid_i(scan_pass_valid && scan_pass_ready && layer.residual), .ready_o(residual_pass_in_ready),
+    .clk_i, .rst_i, .valid_i(scan_pass_valid && scan_pass_ready && layers[scan_pass.slot].residual), .ready_o(residual_pass_in_ready),
     .data_i(scan_pass),
     .valid_o(residual_pass_valid), .ready_i(residual_pass_ready), .data_o(residual_pass), .count_o(residual_pass_count)
   );
@@ -145,46 +150,49 @@ module compute_core
   assign unused_counts = ^{drain_pass_count, residual_pass_count};
 
   assign tile_end_o    = scan_pass_valid && scan_pass_ready && scan_pass.last_of_tile;
-  assign tile_groups_o = layer.skippable_groups;
+  assign tile_slot_o   = scan_pass.slot;
+  assign tile_groups_o = layers[scan_pass.slot].skippable_groups;
 
   // ---- Windows. ----
-  logic                                       window_en, windows_full, windows_take, windows_move;
+  logic                                       window_en, window_valid, windows_full, windows_take, windows_move;
   logic [Rows-1:0][Columns-1:0][AddrBits-1:0] window_addr;
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data, lane;
   logic [Pes-1:0][Taps-1:0]                   take;
 
   window_loader #(.Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_loader (
-    .clk_i, .rst_i, .layer_i(layer), .base_i(input_base),
+    .clk_i, .rst_i, .layers_i(layers), .input_waits_i(input_waits), .rows_written_i(rows_written),
     .load_valid_i(load_valid), .load_ready_o(load_ready), .load_i(load),
-    .read_en_o(window_en), .read_addr_o(window_addr), .read_data_i(window_data),
+    .read_en_o(window_en), .read_valid_o(window_valid), .read_addr_o(window_addr), .read_data_i(window_data),
     .lane_o(lane), .take_o(take), .windows_full_o(windows_full), .windows_take_i(windows_take)
   );
 
   // ---- Groups into the array. ----
-  logic                   apply_valid, apply_last, pass_done, acc_release;
+  localparam int unsigned ReleaseBits = $clog2(2 * PassOutputs / GroupChannels) + 1;
+  logic                   apply_valid, apply_last, apply_quad_shift, pass_done;
+  logic [ReleaseBits-1:0] acc_release;
   logic [AccAddrBits-1:0] apply_addr;
   logic [4:0]             apply_shift;
 
   group_issue #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_issue (
-    .clk_i, .rst_i, .start_i(layer_start), .buffer_log2_i(layer.buffer_log2),
-    .group_valid_i(group_valid), .group_ready_o(group_ready), .group_i(group),
+    .clk_i, .rst_i, .group_valid_i(group_valid), .group_ready_o(group_ready), .group_i(group),
     .windows_full_i(windows_full), .windows_take_o(windows_take), .windows_move_o(windows_move),
-    .slot_o(slot_addr_o), .buffer_release_i(acc_release),
-    .apply_valid_o(apply_valid), .apply_addr_o(apply_addr), .apply_shift_o(apply_shift), .apply_last_o(apply_last),
-    .issued_o, .stall_windows_o, .stall_accumulators_o
+    .slot_o(slot_addr_o), .release_i(acc_release),
+    .apply_valid_o(apply_valid), .apply_addr_o(apply_addr), .apply_shift_o(apply_shift),
+    .apply_quad_shift_o(apply_quad_shift), .apply_last_o(apply_last), .layer_slot_o(issue_slot_o), .issued_o, .stall_windows_o, .stall_accumulators_o
   );
 
-  localparam int unsigned PairBits = $clog2(PassOutputs);
-  logic                                    acc_valid;
-  logic [PairBits-1:0]                     acc_pair;
-  logic signed [Pes-1:0][1:0][AccBits-1:0] acc;
+  localparam int unsigned QuadBits = $clog2(2 * PassOutputs / DrainChannels);
+  logic                                                  acc_valid;
+  logic [QuadBits-1:0]                                   acc_quad;
+  logic signed [Pes-1:0][DrainChannels-1:0][AccBits-1:0] acc;
 
   pe_array #(
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs)
   ) u_array (
-    .clk_i, .rst_i, .quad_shift_i(layer.quad_shift), .lane_i(lane), .take_i(take), .move_i(windows_move),
+    .clk_i, .rst_i, .lane_i(lane), .take_i(take), .move_i(windows_move),
     .weights_i(slot_rdata_i), .apply_valid_i(apply_valid), .apply_addr_i(apply_addr), .apply_shift_i(apply_shift),
-    .apply_last_i(apply_last), .pass_done_o(pass_done), .read_valid_i(acc_valid), .read_pair_i(acc_pair), .acc_o(acc)
+    .apply_quad_shift_i(apply_quad_shift), .apply_last_i(apply_last), .pass_done_o(pass_done),
+    .read_valid_i(acc_valid), .read_quad_i(acc_quad), .acc_o(acc)
   );
 
   // ---- Results. ----
@@ -197,7 +205,7 @@ module compute_core
   residual_fetch #(
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs)
   ) u_residual (
-    .clk_i, .rst_i, .layer_i(layer), .base_i(residual_base),
+    .clk_i, .rst_i, .layers_i(layers), .residual_waits_i(residual_waits), .rows_written_i(rows_written),
     .pass_valid_i(residual_pass_valid), .pass_ready_o(residual_pass_ready), .pass_i(residual_pass),
     .read_valid_o(residual_read_valid), .read_ready_i(residual_read_ready), .read_addr_o(residual_addr),
     .read_data_i(residual_data),
@@ -214,19 +222,19 @@ module compute_core
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs),
     .PoolChannels(PoolChannels)
   ) u_drain (
-    .clk_i, .rst_i, .start_i(layer_start), .layer_i(layer),
+    .clk_i, .rst_i, .layers_i(layers),
     .pass_valid_i(drain_pass_valid), .pass_ready_o(drain_pass_ready), .pass_i(drain_pass), .pass_done_i(pass_done),
-    .acc_valid_o(acc_valid), .acc_pair_o(acc_pair), .acc_i(acc), .acc_release_o(acc_release),
+    .acc_valid_o(acc_valid), .acc_quad_o(acc_quad), .acc_i(acc), .acc_release_o(acc_release),
     .affine_addr_o, .affine_i(affine_rdata_i),
     .residual_valid_i(residual_valid), .residual_claim_o(residual_claim), .residual_i(residual),
     .residual_release_o(residual_release),
     .tile_valid_o(tile_valid), .tile_mask_o(tile_mask), .tile_addr_o(tile_addr), .tile_data_o(tile_data),
-    .logits_valid_o, .logits_o, .layer_done_o(layer_done)
+    .logits_valid_o, .logits_o, .rows_written_o(rows_written), .layer_done_o
   );
 
   feature_map #(.Pes(Pes), .WordBits(WordBits), .FeatureWords(FeatureWords)) u_maps (
     .clk_i,
-    .window_en_i(window_en), .window_addr_i(window_addr), .window_data_o(window_data),
+    .window_en_i(window_en), .window_valid_i(window_valid), .window_addr_i(window_addr), .window_data_o(window_data),
     .tile_valid_i(tile_valid), .tile_mask_i(tile_mask), .tile_addr_i(tile_addr), .tile_data_i(tile_data),
     .residual_valid_i(residual_read_valid), .residual_ready_o(residual_read_ready), .residual_addr_i(residual_addr),
     .residual_data_o(residual_data),

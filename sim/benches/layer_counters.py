@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, field
 
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
@@ -13,63 +14,66 @@ RUNS = 40
 EVENTS = ("issued", "stall_windows", "stall_accumulators")
 
 
+@dataclass
+class Layer:
+    """A layer in the core, and what it should leave."""
+
+    index: int
+    slot: int
+    shape: int = 0
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+
+
 class TB:
-    """Runs layers and keeps the counts they should leave."""
+    """Up to two layers in the core, with events of either; keeps the counts they should leave."""
 
     def __init__(self, dut) -> None:
         self.dut = dut
         self.random = random.Random(cocotb.RANDOM_SEED)
         self.layers = int(dut.Layers.value)
+        self.inside: list[Layer] = []
+        self.slot = self.cycles = 0
         self.counts: dict[int, list[int]] = {}
 
-    def idle(self) -> None:
-        for name in ("layer_start", "layer_done", "tile_end", *EVENTS):
-            getattr(self.dut, f"{name}_i").value = 0
-
-    async def layer(self, index: int) -> None:
-        """A layer: start, cycles with events and ends of tiles, done."""
+    async def cycle(self, enters: int | None = None, ends: bool = False) -> None:
+        """One cycle with random events; a layer of this index enters, and is there from the next cycle on."""
         dut, source = self.dut, self.random
-        length, chances = source.randint(1, 60), [source.random() for _ in EVENTS]
-        tile_groups, shape = source.randrange(1 << 12), 0
-        counts = [length, 0, 0, 0]
-        dut.layer_start_i.value = 1
-        await RisingEdge(dut.clk_i)
-        dut.layer_start_i.value, dut.layer_index_i.value, dut.tile_groups_i.value = 0, index, tile_groups
-        for _ in range(length):
-            for counter, (name, chance) in enumerate(zip(EVENTS, chances, strict=True), 1):
-                event = source.random() < chance
-                getattr(dut, f"{name}_i").value = event
-                counts[counter] += event
-            tile = source.random() < 0.3
-            dut.tile_end_i.value = tile
-            shape += tile_groups * tile
-            await ReadOnly()
-            assert dut.skipped_valid_o.value == 0
-            await RisingEdge(dut.clk_i)
-        self.idle()
-        dut.layer_done_i.value = 1
+        dut.busy_i.value = bool(self.inside)
+        dut.layer_enters_i.value = enters is not None
+        dut.layer_slot_i.value, dut.layer_index_i.value = self.slot, enters or 0
+        dut.layer_done_i.value = ends
+        dut.done_slot_i.value = self.inside[0].slot if self.inside else source.getrandbits(1)
+        issuing = source.choice(self.inside) if self.inside and not ends else None
+        dut.issue_slot_i.value = issuing.slot if issuing else source.getrandbits(1)
+        for counter, name in enumerate(EVENTS, 1):
+            event = issuing is not None and source.random() < 0.4
+            getattr(dut, f"{name}_i").value = event
+            if issuing:
+                issuing.counts[counter] += event
+        scanned = source.choice(self.inside) if self.inside and not ends and source.random() < 0.3 else None
+        tile_groups = source.randrange(1 << 12)
+        dut.tile_end_i.value, dut.tile_groups_i.value = scanned is not None, tile_groups
+        dut.tile_slot_i.value = scanned.slot if scanned else source.getrandbits(1)
+        if scanned:
+            scanned.shape += tile_groups
+        self.cycles = self.cycles + 1 if self.inside else 0
         await ReadOnly()
-        assert dut.skipped_valid_o.value == 1
-        assert int(dut.skipped_o.value) == (shape - counts[1]) % (1 << 24)
+        assert dut.skipped_valid_o.value == ends
+        if ends:
+            layer = self.inside.pop(0)
+            assert int(dut.skipped_o.value) == (layer.shape - layer.counts[1]) % (1 << 24)
+            layer.counts[0], self.cycles = self.cycles, 0
+            self.counts[layer.index] = layer.counts
+        if enters is not None:
+            self.inside.append(Layer(enters, self.slot))
+            self.slot ^= 1
         await RisingEdge(dut.clk_i)
-        dut.layer_done_i.value = 0
-        self.counts[index] = counts
-
-    async def rest(self, cycles: int) -> None:
-        """Cycles between layers, with events that count for none."""
-        for _ in range(cycles):
-            for name in EVENTS:
-                getattr(self.dut, f"{name}_i").value = self.random.random() < 0.5
-            await ReadOnly()
-            assert self.dut.skipped_valid_o.value == 0
-            await RisingEdge(self.dut.clk_i)
-        self.idle()
 
     async def read(self, index: int) -> list[int]:
         values = []
         for counter in range(4):
             self.dut.addr_i.value = 4 * index + counter
-            await RisingEdge(self.dut.clk_i)
+            await self.cycle()
             await ReadOnly()
             values.append(int(self.dut.rdata_o.value))
             await RisingEdge(self.dut.clk_i)
@@ -78,19 +82,21 @@ class TB:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def layers_leave_their_counts(dut) -> None:
-    """Cycles, groups issued and both stalls by layer, also when the next layer begins while they are written."""
+    """Cycles, groups issued and both stalls by layer, for one layer at a time and for two, with and without rests."""
     tb = TB(dut)
-    tb.idle()
+    dut.busy_i.value = dut.layer_enters_i.value = dut.layer_done_i.value = 0
     await start(dut)
-    for run in range(RUNS):
-        index = run if run < tb.layers else tb.random.randrange(tb.layers)
-        await tb.layer(index)
-        await tb.rest(tb.random.choice((3, 3, 10)))
-    await tb.rest(8)
-    for index, counts in tb.counts.items():
-        assert await tb.read(index) == counts, f"layer {index}"
-    dut.layer_done_i.value = 1  # no layer runs: nothing ends
-    await tb.rest(1)
-    await tb.rest(6)
+    entered = 0
+    while len(tb.counts) < tb.layers or entered < RUNS:
+        room = len(tb.inside) < 2
+        enters = room and tb.random.random() < 0.1
+        index = entered if entered < tb.layers else tb.random.randrange(tb.layers)
+        while any(layer.index == index for layer in tb.inside):
+            index = (index + 1) % tb.layers
+        ends = bool(tb.inside) and tb.random.random() < 0.08
+        await tb.cycle(index if enters else None, ends)
+        entered += enters
+    while tb.inside:
+        await tb.cycle(ends=tb.random.random() < 0.1)
     for index, counts in tb.counts.items():
         assert await tb.read(index) == counts, f"layer {index}"

@@ -48,7 +48,7 @@ module core_harness
 
   logic [AddrBits-1:0]         desc_addr, bitmap_addr, affine_addr, slot_addr;
   logic [31:0]                 desc_rdata, bitmap_rdata;
-  logic [1:0][63:0]            affine_rdata;
+  logic [3:0][63:0]            affine_rdata;
   logic [18*GroupChannels-1:0] slot_rdata;
   logic                        issued, stall_windows, stall_accumulators, busy;
 
@@ -59,7 +59,7 @@ module core_harness
     .clk_i, .prog_we_i, .prog_space_i, .prog_addr_i, .prog_wdata_i, .prog_rdata_o(), .prog_in_range_o(),
     .desc_addr_i(desc_addr[$clog2(32*Descriptors)-1:0]), .desc_rdata_o(desc_rdata),
     .bitmap_en_i(1'b1), .bitmap_addr_i(bitmap_addr[$clog2(BitmapWords)-1:0]), .bitmap_rdata_o(bitmap_rdata),
-    .affine_addr_i(affine_addr[$clog2(AffineChannels)-2:0]), .affine_rdata_o(affine_rdata),
+    .affine_addr_i(affine_addr[$clog2(AffineChannels)-3:0]), .affine_rdata_o(affine_rdata),
     .slot_en_i(1'b1), .slot_addr_i(slot_addr[$clog2(Slots)-1:0]), .slot_rdata_o(slot_rdata)
   );
 
@@ -70,13 +70,14 @@ module core_harness
     .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o(busy), .flush_i(1'b0), .header_o(),
     .desc_addr_o(desc_addr), .desc_rdata_i(desc_rdata), .bitmap_addr_o(bitmap_addr), .bitmap_rdata_i(bitmap_rdata),
     .affine_addr_o(affine_addr), .affine_rdata_i(affine_rdata), .slot_addr_o(slot_addr), .slot_rdata_i(slot_rdata),
-    .image_full_i, .image_free_o, .image_select_o(),
+    .image_full_i, .image_free_o,
     .pixel_valid_i, .pixel_ready_o, .pixel_row_i, .pixel_column_i, .pixel_addr_i, .pixel_data_i,
-    .result_space_i(1'b1), .result_start_o(), .result_sequence_o(), .result_count_o(),
+    .result_space_i(1'b1), .result_start_o(), .result_sequence_o(), .result_buffer_o(),
+    .result_count_o(),
     .logits_valid_o(), .logits_o(),
-    .image_start_o, .image_done_o, .layer_start_o(), .layer_done_o(), .layer_index_o(),
-    .issued_o(issued), .stall_windows_o(stall_windows), .stall_accumulators_o(stall_accumulators),
-    .tile_end_o(), .tile_groups_o()
+    .image_start_o, .image_done_o, .layer_enters_o(), .layer_slot_o(), .layer_index_o(), .layer_done_o(),
+    .done_slot_o(), .issue_slot_o(), .issued_o(issued), .stall_windows_o(stall_windows),
+    .stall_accumulators_o(stall_accumulators), .tile_end_o(), .tile_slot_o(), .tile_groups_o()
   );
 
   // Counters of the last image.
