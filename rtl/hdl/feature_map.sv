@@ -1,7 +1,7 @@
 /// Feature-map memory: one bank for each pixel of a tile, so that a tile is written, and a chunk read, in one cycle.
 ///
-/// Port A of every bank belongs to the window loader. Port B serves, in this order, the drain's tiles, the residual's
-/// reads, and the image's pixels.
+/// Port A of every bank serves the window loader, and the image's pixels in cycles in which that reads nothing. Port B
+/// serves the drain: its tiles and the reads of its residual.
 module feature_map
   import tritforge_pkg::*;
 #(
@@ -15,20 +15,20 @@ module feature_map
 ) (
   input  logic clk_i,
 
-  /// Windows: two cycles from address to data while the enable is high.
+  /// Windows: two cycles from address to data while the enable is high; a read is wanted.
   input  logic                                       window_en_i,
+  input  logic                                       window_valid_i,
   input  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] window_addr_i,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data_o,
 
-  /// A tile of results, never refused.
+  /// A tile of results.
   input  logic                                       tile_valid_i,
   input  logic [Rows-1:0][Columns-1:0]               tile_mask_i,
   input  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] tile_addr_i,
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data_i,
 
-  /// Residual: data two cycles after the handshake.
+  /// Residual, not in the cycle of a tile: data two cycles later, until a cycle after the next read.
   input  logic                                       residual_valid_i,
-  output logic                                       residual_ready_o,
   input  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] residual_addr_i,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] residual_data_o,
 
@@ -43,29 +43,35 @@ module feature_map
 
   localparam int unsigned BankAddrBits = $clog2(FeatureWords);
 
-  assign residual_ready_o = !tile_valid_i;
-  assign pixel_ready_o    = !tile_valid_i && !residual_valid_i;
+  assign pixel_ready_o = !(window_en_i && window_valid_i);
 
   for (genvar r = 0; r < Rows; r++) begin : gen_row
     for (genvar c = 0; c < Columns; c++) begin : gen_column
-      logic                we, here;
-      logic [AddrBits-1:0] addr;
+      logic                here;
+      logic [AddrBits-1:0] a_addr, b_addr;
 
-      assign here = pixel_valid_i && pixel_ready_o && 32'(pixel_row_i) == r && 32'(pixel_column_i) == c;
-      assign we   = (tile_valid_i && tile_mask_i[r][c]) || here;
-      assign addr = tile_valid_i ? tile_addr_i[r][c] : residual_valid_i ? residual_addr_i[r][c] : pixel_addr_i;
+      assign here   = pixel_valid_i && pixel_ready_o && 32'(pixel_row_i) == r && 32'(pixel_column_i) == c;
+      assign a_addr = pixel_ready_o ? pixel_addr_i : window_addr_i[r][c];
+      assign b_addr = tile_valid_i ? tile_addr_i[r][c] : residual_addr_i[r][c];
 
       ram_tdp #(.Width(WordBits), .Depth(FeatureWords)) u_bank (
         .clk_i,
         .a_en_i(window_en_i),
-        .a_addr_i(window_addr_i[r][c][BankAddrBits-1:0]),
+        .a_we_i(here),
+        .a_addr_i(a_addr[BankAddrBits-1:0]),
+        .a_wdata_i(pixel_data_i),
         .a_rdata_o(window_data_o[r][c]),
-        .b_we_i(we),
-        .b_addr_i(addr[BankAddrBits-1:0]),
-        .b_wdata_i(tile_valid_i ? tile_data_i[r][c] : pixel_data_i),
+        .b_en_i(residual_valid_i),
+        .b_we_i(tile_valid_i && tile_mask_i[r][c]),
+        .b_addr_i(b_addr[BankAddrBits-1:0]),
+        .b_wdata_i(tile_data_i[r][c]),
         .b_rdata_o(residual_data_o[r][c])
       );
     end
+  end
+
+  always_ff @(posedge clk_i) begin
+    assert (!(tile_valid_i && residual_valid_i)) else $error("feature_map: a residual is read in the cycle of a tile");
   end
 
 endmodule

@@ -1,7 +1,7 @@
-/// Collects a block of results, a channel pair of all pixels a cycle, and writes it as one tile of feature-map words.
+/// Collects a block of results, a quad of channels of all pixels a cycle, and writes it as a tile of feature-map words.
 ///
 /// Pixel (i, j) of the tile lies at coordinates + 1, so each pixel has one bank it ever goes to; row 0 and column 0 of
-/// the banks belong to the next chunk.
+/// the banks belong to the next chunk. The blocks of a row of tiles follow each other word by word.
 module output_tile
   import tritforge_pkg::*;
 #(
@@ -11,22 +11,25 @@ module output_tile
   localparam int unsigned Rows     = tile_rows(Pes),
   localparam int unsigned Columns  = tile_columns(Pes),
   localparam int unsigned WordBits = GroupChannels * ActivationBits,
-  localparam int unsigned LaneBits = $clog2(GroupChannels) - 1
+  localparam int unsigned Quads    = GroupChannels / DrainChannels,
+  localparam int unsigned LaneBits = $clog2(Quads)
 ) (
   input  logic clk_i,
   input  logic rst_i,
-  /// Constant during a layer.
+
+  input  logic                quad_valid_i,
+  /// The map of its layer; it is of the first block in a row of tiles, of the first tile of the layer.
+  input  logic [AddrBits-1:0] base_i,
   input  logic [AddrBits-1:0] row_stride_i,
   input  logic [7:0]          blocks_i,
-
-  input  logic                                    pair_valid_i,
-  input  logic [LaneBits-1:0]                     pair_lane_i,
-  /// By pixel: even and odd channel.
-  input  logic [Pes-1:0][1:0][ActivationBits-1:0] pair_i,
-  input  logic                                    block_end_i,
-  input  logic [AddrBits-1:0]                     pointer_i,
-  input  logic [Rows-1:0]                         rows_i,
-  input  logic [Columns-1:0]                      columns_i,
+  input  logic                row_start_i,
+  input  logic                first_tile_i,
+  /// Its place in the block, in order; rows and columns of the tile that lie on the map.
+  input  logic [LaneBits-1:0] lane_i,
+  input  logic [Rows-1:0]     rows_i,
+  input  logic [Columns-1:0]  columns_i,
+  /// By pixel.
+  input  logic [Pes-1:0][DrainChannels-1:0][ActivationBits-1:0] quad_i,
 
   output logic                                       tile_valid_o,
   output logic [Rows-1:0][Columns-1:0]               tile_mask_o,
@@ -34,17 +37,29 @@ module output_tile
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data_o
 );
 
-  logic [AddrBits-1:0] pointer_q;
-  logic [Rows-1:0]     rows_q;
-  logic [Columns-1:0]  columns_q;
+  logic [AddrBits-1:0]           row_q, pointer_q, start;
+  logic [Rows-1:0]               rows_q;
+  logic [Columns-1:0]            columns_q;
+  logic [1:0][1:0][AddrBits-1:0] addr_q;  // by next row chunk, next column chunk
+  logic                          ends;
+
+  assign start = first_tile_i ? base_i : row_q + row_stride_i;
+  assign ends  = quad_valid_i && lane_i == '1;
 
   always_ff @(posedge clk_i) begin
-    tile_valid_o <= pair_valid_i && block_end_i && !rst_i;
-    if (pair_valid_i && block_end_i) begin
-      pointer_q <= pointer_i;
+    if (quad_valid_i && lane_i == '0) begin
+      pointer_q <= row_start_i ? start : pointer_q + 1'b1;
+      if (row_start_i) row_q <= start;
+    end
+    if (ends) begin
       rows_q    <= rows_i;
       columns_q <= columns_i;
+      for (int unsigned n = 0; n < 4; n++) begin
+        addr_q[n/2][n%2] <= pointer_q + (n / 2 == 1 ? row_stride_i : '0) +
+                            (n % 2 == 1 ? AddrBits'(blocks_i) : '0);
+      end
     end
+    tile_valid_o <= ends && !rst_i;
   end
 
   for (genvar p = 0; p < Pes; p++) begin : gen_pixel
@@ -52,16 +67,15 @@ module output_tile
     localparam int unsigned J = p % Columns;
     localparam int unsigned R = (I + 1) % Rows;
     localparam int unsigned C = (J + 1) % Columns;
-    logic [GroupChannels/2-1:0][1:0][ActivationBits-1:0] word_q;
+    logic [Quads-1:0][DrainChannels*ActivationBits-1:0] word_q;
 
     always_ff @(posedge clk_i) begin
-      if (pair_valid_i) word_q[pair_lane_i] <= pair_i[p];
+      if (quad_valid_i) word_q[lane_i] <= quad_i[p];
     end
 
     assign tile_data_o[R][C] = word_q;
     assign tile_mask_o[R][C] = rows_q[I] && columns_q[J];
-    assign tile_addr_o[R][C] = pointer_q + (I + 1 == Rows ? row_stride_i : '0) +
-                               (J + 1 == Columns ? AddrBits'(blocks_i) : '0);
+    assign tile_addr_o[R][C] = addr_q[R == 0][C == 0];
   end
 
 endmodule

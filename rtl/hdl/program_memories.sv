@@ -1,8 +1,10 @@
 /// The program: descriptors, bitmaps, affine table and weights, in true dual-port memories.
 ///
 /// Port B of every memory is the program port, a 36-bit word at a time; port A is the core's. Every read takes two
-/// cycles. A write beyond the end of a memory has no effect.
-module program_memories #(
+/// cycles; after a write the program port reads what it read before. A write beyond the end of a memory has no effect.
+module program_memories
+  import tritforge_pkg::*;
+#(
   parameter int unsigned GroupChannels  = 16,
   parameter int unsigned Slots          = 2048,
   parameter int unsigned BitmapWords    = 1024,
@@ -13,7 +15,7 @@ module program_memories #(
   localparam int unsigned DescriptorWords = Descriptors * FrameWords,
   localparam int unsigned DescAddrBits    = $clog2(DescriptorWords),
   localparam int unsigned BitmapAddrBits  = $clog2(BitmapWords),
-  localparam int unsigned PairAddrBits    = $clog2(AffineChannels) - 1,
+  localparam int unsigned QuadAddrBits    = $clog2(AffineChannels / DrainChannels),
   localparam int unsigned SlotAddrBits    = $clog2(Slots),
   localparam int unsigned WordIdxBits     = $clog2(SlotWords)
 ) (
@@ -36,18 +38,20 @@ module program_memories #(
   input  logic [BitmapAddrBits-1:0] bitmap_addr_i,
   output logic [31:0]               bitmap_rdata_o,
 
-  /// Even and odd channel of a pair, each {M[15:0], B[47:0]}.
-  input  logic [PairAddrBits-1:0] affine_addr_i,
-  output logic [1:0][63:0]        affine_rdata_o,
+  /// The channels of a quad, each {M[15:0], B[47:0]}.
+  input  logic [QuadAddrBits-1:0]        affine_addr_i,
+  output logic [DrainChannels-1:0][63:0] affine_rdata_o,
 
   input  logic                           slot_en_i,
   input  logic [SlotAddrBits-1:0]        slot_addr_i,
   output logic [SlotWords-1:0][35:0]     slot_rdata_o
 );
 
+  localparam int unsigned AffineWords = 2 * DrainChannels;
+
   logic [3:0]       we;
   logic [31:0]      desc_rdata, bitmap_rdata;
-  logic [3:0][31:0] affine_rdata;
+  logic [AffineWords-1:0][31:0] affine_rdata;
   logic [SlotWords-1:0][35:0] slot_rdata;
 
   always_comb begin
@@ -67,8 +71,11 @@ module program_memories #(
   ram_tdp #(.Width(32), .Depth(DescriptorWords)) u_descriptors (
     .clk_i,
     .a_en_i(1'b1),
+    .a_we_i(1'b0),
     .a_addr_i(desc_addr_i),
+    .a_wdata_i('0),
     .a_rdata_o(desc_rdata_o),
+    .b_en_i(1'b1),
     .b_we_i(we[0]),
     .b_addr_i(prog_addr_i[DescAddrBits-1:0]),
     .b_wdata_i(prog_wdata_i[31:0]),
@@ -78,22 +85,28 @@ module program_memories #(
   ram_tdp #(.Width(32), .Depth(BitmapWords)) u_bitmaps (
     .clk_i,
     .a_en_i(bitmap_en_i),
+    .a_we_i(1'b0),
     .a_addr_i(bitmap_addr_i),
+    .a_wdata_i('0),
     .a_rdata_o(bitmap_rdata_o),
+    .b_en_i(1'b1),
     .b_we_i(we[1]),
     .b_addr_i(prog_addr_i[BitmapAddrBits-1:0]),
     .b_wdata_i(prog_wdata_i[31:0]),
     .b_rdata_o(bitmap_rdata)
   );
 
-  for (genvar w = 0; w < 4; w++) begin : gen_affine
-    ram_tdp #(.Width(32), .Depth(AffineChannels / 2)) u_affine (
+  for (genvar w = 0; w < AffineWords; w++) begin : gen_affine
+    ram_tdp #(.Width(32), .Depth(AffineChannels / DrainChannels)) u_affine (
       .clk_i,
       .a_en_i(1'b1),
+      .a_we_i(1'b0),
       .a_addr_i(affine_addr_i),
+      .a_wdata_i('0),
       .a_rdata_o(affine_rdata_o[w / 2][32 * (w % 2) +: 32]),
-      .b_we_i(we[2] && prog_addr_i[1:0] == 2'(w)),
-      .b_addr_i(prog_addr_i[PairAddrBits+1:2]),
+      .b_en_i(1'b1),
+      .b_we_i(we[2] && prog_addr_i[2:0] == 3'(w)),
+      .b_addr_i(prog_addr_i[QuadAddrBits+2:3]),
       .b_wdata_i(prog_wdata_i[31:0]),
       .b_rdata_o(affine_rdata[w])
     );
@@ -103,8 +116,11 @@ module program_memories #(
     ram_tdp #(.Width(36), .Depth(Slots)) u_weights (
       .clk_i,
       .a_en_i(slot_en_i),
+      .a_we_i(1'b0),
       .a_addr_i(slot_addr_i),
+      .a_wdata_i('0),
       .a_rdata_o(slot_rdata_o[w]),
+      .b_en_i(1'b1),
       .b_we_i(we[3] && prog_addr_i[WordIdxBits-1:0] == WordIdxBits'(w)),
       .b_addr_i(prog_addr_i[SlotAddrBits+WordIdxBits-1:WordIdxBits]),
       .b_wdata_i(prog_wdata_i),
@@ -113,13 +129,13 @@ module program_memories #(
   end
 
   // What the two cycles of a read on the program port have to remember.
-  logic [1:0]             space_q, space_qq;
-  logic [WordIdxBits-1:0] word_q, word_qq;
+  logic [1:0] space_q, space_qq;
+  logic [2:0] word_q, word_qq;
 
   always_ff @(posedge clk_i) begin
     space_q  <= prog_space_i;
     space_qq <= space_q;
-    word_q   <= prog_addr_i[WordIdxBits-1:0];
+    word_q   <= prog_addr_i[2:0];
     word_qq  <= word_q;
   end
 
@@ -127,15 +143,15 @@ module program_memories #(
     unique case (space_qq)
       2'd0: prog_rdata_o = 36'(desc_rdata);
       2'd1: prog_rdata_o = 36'(bitmap_rdata);
-      2'd2: prog_rdata_o = 36'(affine_rdata[word_qq[1:0]]);
-      2'd3: prog_rdata_o = slot_rdata[word_qq];
+      2'd2: prog_rdata_o = 36'(affine_rdata[word_qq]);
+      2'd3: prog_rdata_o = slot_rdata[word_qq[WordIdxBits-1:0]];
     endcase
   end
 
   initial begin
     assert (GroupChannels inside {8, 16})
     else $fatal(1, "program_memories: GroupChannels is %0d; allowed are 8 and 16", GroupChannels);
-    assert (DescAddrBits <= 18 && BitmapAddrBits <= 18 && PairAddrBits + 2 <= 18 && SlotAddrBits + WordIdxBits <= 18)
+    assert (DescAddrBits <= 18 && BitmapAddrBits <= 18 && QuadAddrBits + 3 <= 18 && SlotAddrBits + WordIdxBits <= 18)
     else $fatal(1, "program_memories: a memory has more than 2**18 words");
   end
 

@@ -1,62 +1,76 @@
 /// Requantiser: `y = clamp((M * acc + B + R * res + h) >> S, 0, 2**A - 1)`, a value a cycle, five cycles long.
 ///
-/// The sum before the shift is also the logit: with S = 0 and R = 0 it is `M * acc + B`.
+/// Two multipliers, each with an adder behind it, as a DSP has them: `M * acc + (B + h)`, and to that `R * res`. Their
+/// sum has 48 bits. It is also the logit: with S = 0 and R = 0 it is `M * acc + B`.
 module requantiser
   import tritforge_pkg::*;
 #(
   parameter int unsigned ActivationBits = 8,
-  localparam int unsigned SumBits = 50
+  localparam int unsigned AccBits = acc_bits(ActivationBits),
+  localparam int unsigned SumBits = 48
 ) (
   input  logic                      clk_i,
   input  logic signed [AccBits-1:0] acc_i,
   input  logic signed [15:0]        multiplier_i,
-  input  logic signed [47:0]        bias_i,
-  input  logic [ActivationBits-1:0] residual_i,
-  /// Constant during a layer.
-  input  logic [15:0]               residual_multiplier_i,
+  /// One cycle after acc_i: the residual, in parts of which at most one is not zero.
+  input  logic [1:0][ActivationBits-1:0] residual_i,
+  input  logic [15:0]                    residual_multiplier_i,
+  /// Two cycles after acc_i: B + h.
+  input  logic signed [SumBits-1:0] bias_i,
+  /// Three cycles after acc_i.
   input  logic [4:0]                shift_i,
+  /// Four cycles after acc_i: the pixel is beside the map, and zero.
+  input  logic                      beside_i,
 
-  /// Four cycles after the input.
-  output logic signed [LogitBits-1:0]  logit_o,
-  /// Five cycles after the input.
-  output logic [ActivationBits-1:0]    activation_o
+  /// Four cycles after acc_i.
+  output logic signed [LogitBits-1:0] logit_o,
+  /// Five cycles after acc_i.
+  output logic [ActivationBits-1:0]   activation_o
 );
 
-  logic signed [AccBits-1:0]        acc_q;
-  logic signed [15:0]               multiplier_q;
-  logic signed [47:0]               bias_q, bias2_q, bias3_q;
-  logic [ActivationBits-1:0]        residual_q;
-  logic signed [47:0]               product_q, product2_q;
-  logic [ActivationBits+15:0]       residual_product_q, residual_product2_q;
-  logic signed [SumBits-1:0]        sum_q, shifted;
-  logic [31:0]                      half;
-
-  // Half of the last bit that the shift drops.
-  assign half = (32'd1 << shift_i) >> 1;
+  // ---- Multiply and add. ----
+  logic signed [AccBits-1:0]      acc_q;
+  logic signed [15:0]             multiplier_q;
+  logic signed [ActivationBits:0] residual_q;
+  logic signed [16:0]             residual_multiplier_q;
+  logic signed [AccBits+15:0]     product_q;
+  logic signed [ActivationBits+17:0] residual_product_q;
+  logic signed [SumBits-1:0]      affine_q, sum_q;
 
   always_ff @(posedge clk_i) begin
     acc_q        <= acc_i;
     multiplier_q <= multiplier_i;
-    bias_q       <= bias_i;
-    residual_q   <= residual_i;
+    product_q    <= acc_q * multiplier_q;
+    affine_q     <= SumBits'(product_q) + bias_i;
 
-    product_q          <= 48'(acc_q) * 48'(multiplier_q);
-    residual_product_q <= (ActivationBits+16)'(residual_q) * (ActivationBits+16)'(residual_multiplier_i);
-    bias2_q            <= bias_q;
-
-    product2_q          <= product_q;
-    residual_product2_q <= residual_product_q;
-    bias3_q             <= bias2_q;
-
-    sum_q <= SumBits'(product2_q) + SumBits'(bias3_q) + SumBits'($signed({1'b0, residual_product2_q})) +
-             SumBits'($signed({1'b0, half}));
-
-    if (shifted < 0) activation_o <= '0;
-    else if (shifted >= SumBits'(2 ** ActivationBits)) activation_o <= '1;
-    else activation_o <= ActivationBits'(shifted);
+    residual_q            <= $signed({1'b0, residual_i[0]}) + $signed({1'b0, residual_i[1]});
+    residual_multiplier_q <= $signed({1'b0, residual_multiplier_i});
+    residual_product_q    <= residual_q * residual_multiplier_q;
+    sum_q                 <= affine_q + SumBits'(residual_product_q);
   end
 
-  assign shifted = sum_q >>> shift_i;
-  assign logit_o = LogitBits'(sum_q);
+  assign logit_o = sum_q;
+
+  // ---- Shift by bytes, then by bits; what lies above the activation. ----
+  localparam int unsigned CoarseBits = ActivationBits + 7;
+  (* keep *) logic [4:0]       shift_q;
+  logic [CoarseBits-1:0]       coarse, fine;
+  logic [3:0]                  above;  // by bytes of the shift: a bit above coarse
+  logic                        over;
+
+  always_ff @(posedge clk_i) shift_q <= shift_i;
+
+  always_comb begin
+    for (int unsigned c = 0; c < 4; c++) above[c] = |(sum_q[SumBits-2:0] >> (8 * c + CoarseBits));
+  end
+
+  assign coarse = CoarseBits'(sum_q >> {shift_q[4:3], 3'd0});
+  assign fine   = coarse >> shift_q[2:0];
+  assign over   = above[shift_q[4:3]] || fine[CoarseBits-1:ActivationBits] != '0;
+
+  always_ff @(posedge clk_i) begin
+    if (sum_q[SumBits-1] || beside_i) activation_o <= '0;
+    else activation_o <= fine[ActivationBits-1:0] | {ActivationBits{over}};
+  end
 
 endmodule

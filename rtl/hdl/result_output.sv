@@ -1,27 +1,31 @@
 /// Results to the stream: a beat {version, sequence number}, then each logit sign-extended to 64 bits.
 ///
-/// A result is announced by start_valid_i; its logits follow in pairs, in order. Both are never refused, so the core
-/// asks space_o before it computes logits: room for one more result's start and PassOutputs logits.
-module result_output #(
+/// An image that starts reserves room for its result: a start and up to PassOutputs logits. The result is announced by
+/// start_valid_i; its logits follow in quads, in order. None of them is ever refused.
+module result_output
+  import tritforge_pkg::*;
+#(
   /// Output channels of a pass.
-  parameter int unsigned PassOutputs = 64,
-  localparam int unsigned LogitBits = tritforge_pkg::LogitBits
+  parameter int unsigned PassOutputs = 64
 ) (
   input  logic clk_i,
   input  logic rst_i,
 
+  /// An image starts; one more may.
+  input  logic reserve_i,
+  output logic space_o,
+
   input  logic        start_valid_i,
   input  logic [31:0] start_sequence_i,
   input  logic [31:0] start_version_i,
-  /// Logits of the result, at least 1.
+  /// Logits of the result, 1 to PassOutputs.
   input  logic [11:0] start_count_i,
   /// The image carried TLAST: the result closes the batch.
   input  logic        start_last_i,
 
-  /// Even channel first; the second of the last pair is dropped when the count is odd.
-  input  logic                       pair_valid_i,
-  input  logic [1:0][LogitBits-1:0]  pair_i,
-  output logic                       space_o,
+  /// Lowest channel first; what is left over of a result's last quad is dropped.
+  input  logic                                    quad_valid_i,
+  input  logic [DrainChannels-1:0][LogitBits-1:0] quad_i,
 
   output logic        m_axis_tvalid,
   input  logic        m_axis_tready,
@@ -33,18 +37,22 @@ module result_output #(
   output logic        batch_done_o
 );
 
-  // Two passes, so that one can be collected while the one before leaves.
-  localparam int unsigned Pairs      = PassOutputs;
+  // Two results, so that one can be collected while the one before leaves.
+  localparam int unsigned Images     = 2;
+  localparam int unsigned ImageQuads = PassOutputs / DrainChannels;
+  localparam int unsigned Quads      = Images * ImageQuads;
   localparam int unsigned Starts     = 4;
-  localparam int unsigned CountBits  = $clog2(Pairs) + 1;
-  localparam int unsigned HeaderBits = 77;
+  localparam int unsigned HeldBits   = $clog2(Quads) + 1;
+  localparam int unsigned IndexBits  = $clog2(PassOutputs);
+  localparam int unsigned LaneBits   = $clog2(DrainChannels);
+  localparam int unsigned HeaderBits = 65 + IndexBits;
 
-  logic                      start_ready, start_valid, start_pop, pair_ready, pair_valid, pair_pop;
+  logic                      start_ready, start_valid, start_pop, quad_ready, quad_valid, quad_pop;
   logic [$clog2(Starts):0]   starts_held;
-  logic [CountBits-1:0]      pairs_held;
-  logic [1:0][LogitBits-1:0] pair;
+  logic [HeldBits-1:0]       quads_held;
+  logic [DrainChannels-1:0][LogitBits-1:0] quad;
   logic [31:0]               sequence_number, version;
-  logic [11:0]               count;
+  logic [IndexBits-1:0]      last_index;
   logic                      closes;
 
   fifo #(.Width(HeaderBits), .Depth(Starts)) u_starts (
@@ -52,40 +60,71 @@ module result_output #(
     .rst_i,
     .valid_i(start_valid_i),
     .ready_o(start_ready),
-    .data_i({start_last_i, start_count_i, start_version_i, start_sequence_i}),
+    .data_i({start_last_i, IndexBits'(start_count_i - 1'b1), start_version_i, start_sequence_i}),
     .valid_o(start_valid),
     .ready_i(start_pop),
-    .data_o({closes, count, version, sequence_number}),
+    .data_o({closes, last_index, version, sequence_number}),
     .count_o(starts_held)
   );
 
-  fifo #(.Width(2 * LogitBits), .Depth(Pairs)) u_pairs (
+  fifo #(.Width(DrainChannels * LogitBits), .Depth(Quads)) u_quads (
     .clk_i,
     .rst_i,
-    .valid_i(pair_valid_i),
-    .ready_o(pair_ready),
-    .data_i(pair_i),
-    .valid_o(pair_valid),
-    .ready_i(pair_pop),
-    .data_o(pair),
-    .count_o(pairs_held)
+    .valid_i(quad_valid_i),
+    .ready_o(quad_ready),
+    .data_i(quad_i),
+    .valid_o(quad_valid),
+    .ready_i(quad_pop),
+    .data_o(quad),
+    .count_o(quads_held)
   );
 
-  assign space_o = 32'(starts_held) < Starts && 32'(pairs_held) + PassOutputs / 2 <= Pairs;
+  // ---- Room: what is held, and the results whose logits are still to come. ----
+  localparam int unsigned CountBits = IndexBits - LaneBits;
+  logic [1:0]           reserved_q;
+  logic [CountBits-1:0] arrived_q, last_quad;
+  logic                 counts_ready, counts_valid, complete;
+  logic [$clog2(Images):0] counts_held;
 
-  // The result that leaves: first its header, then logit index_q.
-  logic        in_logits_q, beat, last_logit;
-  logic [11:0] index_q;
+  fifo #(.Width(CountBits), .Depth(Images)) u_counts (
+    .clk_i,
+    .rst_i,
+    .valid_i(start_valid_i),
+    .ready_o(counts_ready),
+    .data_i(CountBits'((start_count_i - 1'b1) / 12'(DrainChannels))),
+    .valid_o(counts_valid),
+    .ready_i(complete),
+    .data_o(last_quad),
+    .count_o(counts_held)
+  );
+
+  assign complete = quad_valid_i && arrived_q == last_quad;
+  assign space_o  = 32'(starts_held) + 32'(reserved_q) - 32'(counts_held) < Starts &&
+                    32'(quads_held) + (32'(reserved_q) + 1) * ImageQuads <= Quads;
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      reserved_q <= '0;
+      arrived_q  <= '0;
+    end else begin
+      reserved_q <= reserved_q + 2'(reserve_i) - 2'(complete);
+      if (quad_valid_i) arrived_q <= complete ? '0 : arrived_q + 1'b1;
+    end
+  end
+
+  // ---- The result that leaves: first its header, then logit index_q. ----
+  logic                 in_logits_q, beat, last_logit;
+  logic [IndexBits-1:0] index_q;
   logic [LogitBits-1:0] logit;
 
-  assign logit         = pair[index_q[0]];
-  assign last_logit    = in_logits_q && index_q + 12'd1 == count;
-  assign m_axis_tvalid = in_logits_q ? pair_valid : start_valid;
+  assign logit         = quad[index_q[LaneBits-1:0]];
+  assign last_logit    = in_logits_q && index_q == last_index;
+  assign m_axis_tvalid = in_logits_q ? quad_valid : start_valid;
   assign m_axis_tdata  = in_logits_q ? {{(64 - LogitBits){logit[LogitBits-1]}}, logit} : {version, sequence_number};
   assign m_axis_tkeep  = '1;
   assign m_axis_tlast  = last_logit && closes;
   assign beat          = m_axis_tvalid && m_axis_tready;
-  assign pair_pop      = beat && in_logits_q && (index_q[0] || last_logit);
+  assign quad_pop      = beat && in_logits_q && (index_q[LaneBits-1:0] == '1 || last_logit);
   assign start_pop     = beat && last_logit;
 
   always_ff @(posedge clk_i) begin
@@ -95,19 +134,22 @@ module result_output #(
       index_q     <= '0;
     end else if (beat) begin
       in_logits_q <= !last_logit;
-      index_q     <= in_logits_q && !last_logit ? index_q + 12'd1 : '0;
+      index_q     <= in_logits_q && !last_logit ? index_q + 1'b1 : '0;
     end
   end
 
   initial begin
-    assert (PassOutputs >= 4) else $fatal(1, "result_output: PassOutputs is %0d; at least 4 are needed", PassOutputs);
+    assert (PassOutputs >= 8) else $fatal(1, "result_output: PassOutputs is %0d; at least 8 are needed", PassOutputs);
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin
-      assert (!start_valid_i || start_ready) else $error("result_output: a result was started without space");
-      assert (!pair_valid_i || pair_ready) else $error("result_output: logits came without space");
-      assert (!start_valid_i || start_count_i != '0) else $error("result_output: a result without logits");
+      assert (!reserve_i || space_o) else $error("result_output: an image started without space");
+      assert (!start_valid_i || (start_ready && counts_ready && 32'(reserved_q) > 32'(counts_held)))
+      else $error("result_output: a result was started that was not reserved");
+      assert (!quad_valid_i || (quad_ready && counts_valid)) else $error("result_output: logits without a result");
+      assert (!start_valid_i || (start_count_i != '0 && 32'(start_count_i) <= PassOutputs))
+      else $error("result_output: a result of %0d logits", start_count_i);
     end
   end
 

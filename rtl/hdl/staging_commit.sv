@@ -56,8 +56,11 @@ module staging_commit #(
   ram_tdp #(.Width(EntryBits), .Depth(Staging)) u_entries (
     .clk_i,
     .a_en_i(1'b1),
+    .a_we_i(1'b0),
     .a_addr_i(index_q[AddrBits-1:0]),
+    .a_wdata_i('0),
     .a_rdata_o({prog_space_o, prog_addr_o, prog_wdata_o}),
+    .b_en_i(1'b1),
     .b_we_i(entry_we_i),
     .b_addr_i(entry_addr_i),
     .b_wdata_i(entry_wdata_i),

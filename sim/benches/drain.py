@@ -1,4 +1,4 @@
-"""drain: random layers from accumulators to feature-map words, pool sums and logits."""
+"""drain: random layers from accumulators to feature-map words, pool sums and logits, one after the other."""
 
 from __future__ import annotations
 
@@ -11,174 +11,232 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
-from tritforge.sim.benches.drain_sequencer import Layer, random_layer
+from tritforge.sim.benches.drain_sequencer import KIND_POOL, Layer, Ring, random_layer
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record, signed, split
-
-KIND_POOL = 1
+from tritforge.sim.benches.residual_fetch import Port, Residual, random_residual
 
 
 @dataclass
 class Pass:
-    """A pass: its sums ``[pair][even or odd][pixel]``, and residual blocks ``[block][channel][pixel]``."""
+    """A pass: its sums ``[channel][pixel]``, its place in the accumulators, in blocks, and how many it takes."""
 
     item: dict[str, int]
+    sums: list[list[int]]
     base: int
-    sums: list[list[list[int]]]
-    residual: list[list[list[int]]]
+    taken: int
+
+
+@dataclass
+class Work:
+    """A layer with all that it needs, and what it gives: words by bank and address, logits."""
+
+    layer: Layer
+    passes: list[Pass]
+    residual: Residual | None
+    affine: list[tuple[int, int]]
+    words: dict[tuple[int, int], int]
+    logits: list[int]
+
+    def reads(self) -> int:
+        """Reads of the residual."""
+        tiles = self.layer.fields["tiles_y"] * self.layer.fields["tiles_x"]
+        return self.residual.reads(tiles) if self.residual else 0
 
 
 class TB:
-    """Accumulators, affine table and residual blocks beside the drain; its writes and logits."""
+    """Accumulators, affine table and feature map beside the drain; its writes and logits."""
 
     def __init__(self, dut, pattern: str) -> None:
         self.dut = dut
         self.random = random.Random(cocotb.RANDOM_SEED)
         self.pes, self.channels = int(dut.Pes.value), int(dut.GroupChannels.value)
         self.bits, self.outputs = int(dut.ActivationBits.value), int(dut.PassOutputs.value)
+        self.acc_bits = len(dut.acc_i) // (4 * self.pes)
         self.rows, self.columns = TILE_SHAPES[self.pes]
-        self.sums, self.residuals = pause(pattern, self.random), pause(pattern, self.random)
+        self.pass_words = self.outputs // self.channels
+        self.sums = pause(pattern, self.random)
         self.source: Source[dict[str, int]] = Source(
             dut.pass_valid_i, dut.pass_ready_o, self._put, pattern, self.random
         )
+        self.ring = Ring(2 * self.pass_words)
         self.pool: dict[int, int] = {}
+        self.work: list[Work] = []
 
     def _put(self, item: dict[str, int] | None) -> None:
-        self.dut.pass_i.value = pack_record(PASS, **item) if item else self.random.getrandbits(35)
+        self.dut.pass_i.value = pack_record(PASS, **item) if item else self.random.getrandbits(36)
 
-    def layer(self, kind: int, **fields: int) -> Layer:
-        """A random layer with its requantisation."""
-        words = self.outputs // self.channels
-        layer = random_layer(self.random, self.rows, self.columns, words, bool(fields.get("residual")))
-        shift = self.random.randrange(32)
-        layer.fields |= {"kind": kind, "shift": shift, "residual_multiplier": self.random.getrandbits(16)}
-        layer.fields |= fields
-        return layer
+    # ---- Layers and what they give. ----
 
-    def single_tile(self, layer: Layer, blocks: int) -> None:
-        """Make the layer's map one pixel of so many blocks."""
-        words = self.outputs // self.channels
-        passes = -(-blocks // words)
+    def add(self, single: int = 0, residual: bool = False, **fields: int) -> int:
+        """A random layer, of one pixel in so many blocks if ``single``; returns its blocks."""
+        source = self.random
+        layer = random_layer(source, self.rows, self.columns, self.pass_words, len(self.work) % 2)
+        if single:
+            self._single_tile(layer, single)
+        layer.fields |= {"kind": 0, "shift": source.randrange(32), "pool_outputs": 0, "logits": 0}
+        layer.fields |= {"residual_multiplier": source.getrandbits(16), "outputs": 0} | fields
+        shape = tuple(layer.fields[f"output_{name}"] for name in ("blocks", "height", "width"))
+        found = None
+        if residual:
+            found, more = random_residual(source, self.pes, shape, self.channels, self.bits)
+            layer.fields |= more
+        work = Work(layer, self._passes(layer), found, self._affine(layer), {}, [])
+        self._expect(work)
+        self.work.append(work)
+        return layer.fields["output_blocks"]
+
+    def _single_tile(self, layer: Layer, blocks: int) -> None:
+        passes = -(-blocks // self.pass_words)
         layer.fields |= {"output_height": 1, "output_width": 1, "output_blocks": blocks, "passes": passes}
-        layer.fields |= {"last_words": blocks - (passes - 1) * words, "output_row_stride": blocks}
-        layer.fields["buffer_log2"] = (min(blocks, words) - 1).bit_length()
+        layer.fields |= {"tiles_y": 1, "tiles_x": 1, "output_row_stride": blocks}
+        layer.fields |= {"last_words": blocks - (passes - 1) * self.pass_words}
+        layer.fields["buffer_log2"] = (min(blocks, self.pass_words) - 1).bit_length()
+        flags = {"slot": layer.passes[0]["slot"], "first_tile": 1}
         ends = [int(index == passes - 1) for index in range(passes)]
-        layer.passes = [{"index": i, "last_of_tile": end, "last": end, "first_tile": 1} for i, end in enumerate(ends)]
+        layer.passes = [{**flags, "index": i, "last_of_tile": end, "last": end} for i, end in enumerate(ends)]
 
-    def random_passes(self, layer: Layer) -> list[Pass]:
-        source, size, passes = self.random, self.channels // 2 << layer.fields["buffer_log2"], []
-        for number, item in enumerate(layer.passes):
-            words = layer.fields["last_words"] if item["last_of_tile"] else self.outputs // self.channels
-            pairs = range(words * self.channels // 2)
-            sums = [[[signed(source.getrandbits(32), 32) for _ in range(self.pes)] for _ in range(2)] for _ in pairs]
-            residual = [
-                [[source.getrandbits(self.bits) for _ in range(self.pes)] for _ in range(self.channels)]
-                for _ in range(words)
+    def _passes(self, layer: Layer) -> list[Pass]:
+        source, result = self.random, []
+        for item in layer.passes:
+            words = layer.fields["last_words"] if item["last_of_tile"] else self.pass_words
+            magnitude = source.choice((8, 16, self.acc_bits))
+            sums = [
+                [signed(source.getrandbits(magnitude), magnitude) for _ in range(self.pes)]
+                for _ in range(words * self.channels)
             ]
-            passes.append(Pass(item, number * size % self.outputs, sums, residual))
-        return passes
+            result.append(Pass(item, sums, *self.ring.take(1 << layer.fields["buffer_log2"])))
+        return result
 
-    def affine(self, layer: Layer) -> list[tuple[int, int]]:
+    def _affine(self, layer: Layer) -> list[tuple[int, int]]:
         """``(M, B)`` of every channel, of all magnitudes, so that some results lie between the ends of the range."""
         entries = []
         for _ in range(layer.fields["output_blocks"] * self.channels):
             multiplier = signed(self.random.getrandbits(16), 16) >> self.random.randrange(16)
-            bias = self.random.randrange(-(1 << 46), 1 << 46) >> self.random.randrange(46)
+            bias = self.random.randrange(-(1 << 45), 1 << 45) >> self.random.randrange(45)
             entries.append((multiplier, bias))
         return entries
 
-    def expect(self, layer: Layer, passes: list[Pass], affine: list[tuple[int, int]]) -> None:
+    def _expect(self, work: Work) -> None:
         """Words of the layer's map by bank and address, its pool sums and its logits."""
-        fields, top = layer.fields, (1 << self.bits) - 1
+        fields, top = work.layer.fields, (1 << self.bits) - 1
         half, pool = (1 << fields["shift"]) >> 1, dict(self.pool)
-        self.expected: dict[tuple[int, int], int] = {}
-        self.logits: list[int] = []
         if fields["pool_outputs"]:
             self.pool = {}
-        for work in passes:
-            row, column = work.item.get("tile_y", 0) * self.rows, work.item.get("tile_x", 0) * self.columns
-            for block in range(len(work.residual)):
-                for pixel in range(self.pes):
-                    y, x = row + pixel // self.columns, column + pixel % self.columns
-                    values = []
-                    for lane in range(self.channels):
-                        channel = work.item["index"] * self.outputs + block * self.channels + lane
-                        total = work.sums[(block * self.channels + lane) // 2][lane % 2][pixel]
-                        if fields["kind"] == KIND_POOL:
-                            total = pool[channel]
-                        total = affine[channel][0] * total + affine[channel][1]
-                        if pixel == 0 and fields["logits"] and channel < fields["outputs"] + fields["outputs"] % 2:
-                            self.logits.append(signed(total, 48))
-                        if fields["residual"]:
-                            total += fields["residual_multiplier"] * work.residual[block][lane][pixel]
-                        values.append(min(max(total + half >> fields["shift"], 0), top))
-                        if fields["pool_outputs"] and y < fields["output_height"] and x < fields["output_width"]:
-                            self.pool[channel] = self.pool.get(channel, 0) + values[-1]
-                    if y < fields["output_height"] and x < fields["output_width"] and not fields["logits"]:
-                        at = (y + 1) // self.rows * fields["output_row_stride"]
-                        at += (x + 1) // self.columns * fields["output_blocks"]
-                        at += fields["output_base"] + work.item["index"] * (self.outputs // self.channels) + block
-                        bank = (y + 1) % self.rows * self.columns + (x + 1) % self.columns
-                        self.expected[bank, at % (1 << 16)] = join(values, self.bits)
+        for part in work.passes:
+            row, column = part.item.get("tile_y", 0) * self.rows, part.item.get("tile_x", 0) * self.columns
+            for pixel in range(self.pes):
+                y, x = row + pixel // self.columns, column + pixel % self.columns
+                inside = y < fields["output_height"] and x < fields["output_width"]
+                values = []
+                for number, sums in enumerate(part.sums):
+                    channel = part.item["index"] * self.outputs + number
+                    multiplier, total = work.affine[channel]
+                    total += multiplier * (pool[channel] if fields["kind"] == KIND_POOL else sums[pixel])
+                    if pixel == 0 and fields["logits"] and channel < -(-fields["outputs"] // 4) * 4:
+                        work.logits.append(signed(total, 48))
+                    if work.residual:
+                        total += fields["residual_multiplier"] * work.residual.value(channel, y, x, self.bits)
+                    values.append(min(max(total + half >> fields["shift"], 0), top))
+                    if fields["pool_outputs"] and inside:
+                        self.pool[channel] = self.pool.get(channel, 0) + values[-1]
+                if not inside or fields["logits"]:
+                    continue
+                at = (y + 1) // self.rows * fields["output_row_stride"]
+                at += (x + 1) // self.columns * fields["output_blocks"]
+                at += fields["output_base"] + part.item["index"] * self.pass_words
+                bank = (y + 1) % self.rows * self.columns + (x + 1) % self.columns
+                for block in range(len(values) // self.channels):
+                    word = join(values[block * self.channels : (block + 1) * self.channels], self.bits)
+                    work.words[bank, (at + block) % (1 << 16)] = word
 
-    async def run(self, layer: Layer) -> None:
-        """Drain the layer, and compare when it says that it is done."""
-        dut, fields = self.dut, {"residual": 0, "pool_outputs": 0, "logits": 0, "outputs": 0} | layer.fields
-        layer.fields = fields
-        passes = self.random_passes(layer)
-        affine = self.affine(layer)
-        self.expect(layer, passes, affine)
-        buffers = 2 * self.outputs // (self.channels << fields["buffer_log2"])
-        dut.layer_i.value = layer_record(**fields)
-        dut.start_i.value = 1
-        dut.pass_valid_i.value = dut.pass_done_i.value = dut.residual_valid_i.value = 0
-        await RisingEdge(dut.clk_i)
-        dut.start_i.value = 0
-        self.source.items = list(layer.passes)
-        blocks = deque(block for work in passes for block in work.residual)
-        claimed: deque[list[list[int]]] = deque()
-        table: deque[int] = deque([0, 0])
+    # ---- The run. ----
+
+    async def run(self) -> int:
+        """Drain all layers, and compare each when it is done; returns the cycles without a step between the first
+        and the last."""
+        dut, count = self.dut, len(self.work)
+        memory: dict[int, list[list[int]]] = {}
+        passes = deque(part for work in self.work for part in work.passes)
+        takings = deque(part.taken for part in passes)
+        port = Port(self.random, self.pes, self.channels * self.bits)
+        free, slots = 2 * self.pass_words, [0, 0]
+        table: dict[int, int] = {}
+        reads: deque[int] = deque([0, 0])
+        released: deque[int] = deque([0, 0, 0])
+        maps = deque(work.residual for work in self.work for _ in range(work.reads()))
+        entered = done = steps = gaps = since = 0
         written: dict[tuple[int, int], int] = {}
         logits: list[int] = []
-        memory: dict[int, list[list[int]]] = {}
-        summed = freed = 0
-        done = False
-        while not done:
+        expected: list[int] = []
+        tiles = 0
+        while done < count:
+            if entered < min(count, done + 2):
+                self.enter(entered, slots, table)
+                entered += 1
             self.source.drive()
-            finished = summed < len(passes) and summed - freed < buffers and next(self.sums)
+            # Blocks come back a cycle before their last quad is read: no sum reaches them that soon.
+            free += released.popleft()
+            released.append(0)
+            finished = bool(passes) and passes[0].taken <= free and next(self.sums)
             if finished:
-                memory |= {passes[summed].base + pair: sums for pair, sums in enumerate(passes[summed].sums)}
-                summed += 1
+                part = passes.popleft()
+                free -= part.taken
+                first = part.base * self.channels // 4
+                memory |= {first + quad: part.sums[4 * quad : 4 * quad + 4] for quad in range(len(part.sums) // 4)}
             dut.pass_done_i.value = finished
-            dut.residual_valid_i.value = fields["residual"] and bool(blocks) and next(self.residuals)
-            first = 2 * table.popleft() - fields["affine_base"]
-            entries = [affine[n] if 0 <= n < len(affine) else (0, 0) for n in (first, first + 1)]
-            dut.affine_i.value = join(((m & 0xFFFF) << 48 | b & (1 << 48) - 1 for m, b in entries), 64)
-            if claimed:
-                by_pixel = zip(*claimed[0], strict=True)
-                width = self.channels * self.bits
-                dut.residual_i.value = join((join(word, self.bits) for word in by_pixel), width)
+            dut.affine_i.value = table.get(reads.popleft(), 0)
+            dut.residual_data_i.value = port.data()
             await settle(dut)
-            sums = memory.get(int(dut.acc_pair_o.value))
-            if sums:
-                dut.acc_i.value = join((sums[k][p] for p in range(self.pes) for k in range(2)), 32)
+            if dut.acc_valid_o.value:
+                sums = memory.pop(int(dut.acc_quad_o.value))
+                dut.acc_i.value = join((sums[k][p] for p in range(self.pes) for k in range(4)), self.acc_bits)
+                steps, gaps, since = steps + 1, gaps + since, 0
+            else:
+                since += steps > 0
             await ReadOnly()
             self.source.sample()
-            table.append(int(dut.affine_addr_o.value))
-            if dut.residual_release_o.value:
-                claimed.popleft()
-            if dut.residual_claim_o.value:
-                claimed.append(blocks.popleft())
-            freed += int(dut.acc_release_o.value)
+            reads.append(int(dut.affine_addr_o.value))
+            if dut.residual_valid_o.value:
+                assert not dut.tile_valid_o.value
+                port.clock(maps.popleft(), int(dut.residual_addr_o.value))
+            else:
+                port.clock(None, None)
+            if dut.acc_release_o.value:
+                assert dut.acc_release_o.value == takings[0]
+                released[1] += takings.popleft()
             if dut.logits_valid_o.value:
-                logits += [signed(value, 48) for value in split(int(dut.logits_o.value), 48, 2)]
+                logits += [signed(value, 48) for value in split(int(dut.logits_o.value), 48, 4)]
+            work = self.work[done]
+            fields = work.layer.fields
             if dut.tile_valid_o.value:
                 self.take_tile(written)
-            done = bool(dut.layer_done_o.value)
+                tiles += 1
+            if not fields["logits"]:
+                row = fields["tiles_x"] * fields["output_blocks"]
+                assert dut.rows_written_o.value == tiles // row
+            if dut.layer_done_o.value:
+                assert written == work.words, done
+                expected += work.logits
+                assert logits[: len(expected)] == expected, done
+                written, tiles = {}, 0
+                done += 1
             await RisingEdge(dut.clk_i)
-        assert written == self.expected
-        assert logits == self.logits
-        assert freed == summed == len(passes) and not claimed
+        assert logits == expected and not memory and not takings and not maps
+        assert free + sum(released) == 2 * self.pass_words
+        return gaps
+
+    def enter(self, number: int, slots: list[int], table: dict[int, int]) -> None:
+        """A layer takes its slot, its passes come, its affine entries are there."""
+        work = self.work[number]
+        fields = work.layer.fields
+        fields["affine_base"] = (number % 2 << 12) + 16 * self.random.randrange(8)
+        slots[number % 2] = layer_record(**fields)
+        self.dut.layers_i.value = join(slots, 512)
+        self.source.items += work.layer.passes
+        entries = [(m & 0xFFFF) << 48 | b & (1 << 48) - 1 for m, b in work.affine]
+        for quad in range(len(entries) // 4):
+            table[fields["affine_base"] // 4 + quad] = join(entries[4 * quad : 4 * quad + 4], 64)
 
     def take_tile(self, written: dict[tuple[int, int], int]) -> None:
         dut, width = self.dut, self.channels * self.bits
@@ -194,21 +252,28 @@ class TB:
 async def layers_leave_the_accumulators(dut, pattern: str) -> None:
     """With and without residual; a pool of the layer before, to a map and to logits; logits of a convolution."""
     tb = TB(dut, pattern)
-    for name in ("start", "pass_valid", "pass_done", "residual_valid"):
+    for name in ("pass_valid", "pass_done", "residual_waits"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
-    await tb.run(tb.layer(0, residual=1))
-    await tb.run(tb.layer(0))
+    for number in range(6):
+        tb.add(residual=number % 3 < 2)
     for logits in (0, 1):
-        summed = tb.layer(0, residual=1, pool_outputs=1)
-        blocks = summed.fields["output_blocks"]
-        await tb.run(summed)
-        if logits:
-            blocks = min(blocks, tb.outputs // tb.channels)
+        blocks = tb.add(residual=bool(logits), pool_outputs=1)
         fields = {"logits": 1, "shift": 0, "outputs": blocks * tb.channels - 2} if logits else {}
-        pooled = tb.layer(KIND_POOL, **fields)
-        tb.single_tile(pooled, blocks)
-        await tb.run(pooled)
-    classes = tb.layer(0, logits=1, shift=0, outputs=2 * tb.channels - 5)
-    tb.single_tile(classes, 2)
-    await tb.run(classes)
+        tb.add(single=blocks, kind=KIND_POOL, **fields)
+        tb.add()
+    tb.add(single=2, logits=1, shift=0, outputs=2 * tb.channels - 5)
+    tb.add(residual=True)
+    await tb.run()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def layers_follow_each_other_without_a_gap(dut) -> None:
+    """Without late sums a quad leaves in every cycle, also from layer to layer, and while residuals are read once."""
+    tb = TB(dut, "none")
+    for name in ("pass_valid", "pass_done", "residual_waits"):
+        getattr(dut, f"{name}_i").value = 0
+    await start(dut)
+    for _ in range(6):
+        tb.add()
+    assert await tb.run() <= 4

@@ -12,20 +12,10 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.handshake import Source
-from tritforge.sim.benches.records import PASS, bits, layer_record, pack_record
+from tritforge.sim.benches.records import PASS, join, layer_record, pack_record
 
-STEP = (
-    "pair",
-    "lane",
-    "layer_pair",
-    "block_end",
-    "buffer_end",
-    "layer_end",
-    "first_tile",
-    "pointer",
-    "rows",
-    "columns",
-)
+STEP = ("quad", "lane", "layer_quad", "slot", "row_end", "layer_end", "row_start", "first_tile", "lower", "right")
+KIND_POOL = 1
 
 
 @dataclass
@@ -36,137 +26,165 @@ class Layer:
     passes: list[dict[str, int]]
 
 
-def random_layer(source: random.Random, rows: int, columns: int, pass_words: int, residual: bool) -> Layer:
+class Ring:
+    """Where passes lie in the accumulators, in blocks."""
+
+    def __init__(self, blocks: int) -> None:
+        self.blocks, self.position = blocks, 0
+
+    def take(self, size: int) -> tuple[int, int]:
+        """First block of the next pass, and how many it takes with those it skips."""
+        base = -(-self.position // size) * size
+        taken = base + size - self.position
+        self.position = (base + size) % self.blocks
+        return base % self.blocks, taken
+
+
+def random_layer(source: random.Random, rows: int, columns: int, pass_words: int, slot: int) -> Layer:
     """A layer of a few tiles and passes, with a ragged map."""
     tiles_y, tiles_x, passes = (source.randint(1, 3) for _ in range(3))
     last_words = source.randint(1, pass_words)
     blocks = (passes - 1) * pass_words + last_words
     fields = {
-        "residual": int(residual),
         "output_height": (tiles_y - 1) * rows + source.randint(1, rows),
         "output_width": (tiles_x - 1) * columns + source.randint(1, columns),
+        "tiles_y": tiles_y,
+        "tiles_x": tiles_x,
         "output_base": source.randrange(1 << 14),
         "output_row_stride": (tiles_x + 1) * blocks,
         "output_blocks": blocks,
         "last_words": last_words,
         "passes": passes,
-        "affine_base": 2 * source.randrange(1 << 10),
+        "affine_base": 16 * source.randrange(1 << 10),
         "buffer_log2": (min(blocks, pass_words) - 1).bit_length(),
     }
     items = []
     for tile in range(tiles_y * tiles_x):
         for index in range(passes):
             last = index == passes - 1
-            flags = {"first_tile": int(tile == 0), "last_of_tile": int(last)}
+            flags = {"slot": slot, "first_tile": int(tile == 0), "last_of_tile": int(last)}
             flags["last"] = int(last and tile == tiles_y * tiles_x - 1)
             items.append({**flags, "index": index, "tile_y": tile // tiles_x, "tile_x": tile % tiles_x})
     return Layer(fields, items)
 
 
 class TB:
-    """Passes, sums and residual blocks that come at random times, and the steps foretold."""
+    """Passes, sums and residuals that come at random times, layers that are done some time after their last step."""
 
     def __init__(self, dut, passes: str, sums: str, residuals: str) -> None:
         self.dut = dut
         self.random = random.Random(cocotb.RANDOM_SEED)
         self.channels, self.outputs = int(dut.GroupChannels.value), int(dut.PassOutputs.value)
         self.rows, self.columns = TILE_SHAPES[int(dut.Pes.value)]
-        self.pass_words = self.outputs // self.channels
+        self.pass_words, self.lanes = self.outputs // self.channels, self.channels // 4
         self.sums, self.residuals = pause(sums, self.random), pause(residuals, self.random)
         self.passes: Source[dict[str, int]] = Source(dut.pass_valid_i, dut.pass_ready_o, self._put, passes, self.random)
+        self.ring = Ring(2 * self.pass_words)
 
     def _put(self, item: dict[str, int] | None) -> None:
-        self.dut.pass_i.value = pack_record(PASS, **item) if item else self.random.getrandbits(35)
+        self.dut.pass_i.value = pack_record(PASS, **item) if item else self.random.getrandbits(36)
 
-    def steps(self, layer: Layer) -> list[list[dict[str, int]]]:
-        """Steps of each pass."""
-        fields, lanes, result = layer.fields, self.channels // 2, []
-        size = lanes << fields["buffer_log2"]
-        for number, item in enumerate(layer.passes):
-            base = number * size % self.outputs
+    def steps(self, layer: Layer) -> list[tuple[int, list[dict[str, int]]]]:
+        """Blocks that each pass takes of the ring, and its steps."""
+        fields, result = layer.fields, []
+        for item in layer.passes:
+            base, taken = self.ring.take(1 << fields["buffer_log2"])
             words = fields["last_words"] if item["last_of_tile"] else self.pass_words
-            chunk = item["tile_y"] * fields["output_row_stride"] + item["tile_x"] * fields["output_blocks"]
-            row, column = item["tile_y"] * self.rows, item["tile_x"] * self.columns
+            lower = (item["tile_y"] + 1) * self.rows > fields["output_height"]
+            right = (item["tile_x"] + 1) * self.columns > fields["output_width"]
+            row_end = item["last_of_tile"] and item["tile_x"] == fields["tiles_x"] - 1
             steps = []
-            for pair in range(words * lanes):
-                block, lane = divmod(pair, lanes)
-                last = pair == words * lanes - 1
-                values = (
-                    base + pair,
-                    lane,
-                    item["index"] * self.outputs // 2 + pair,
-                    int(lane == lanes - 1),
-                    int(last),
-                    int(last and item["last"]),
-                    item["first_tile"],
-                    fields["output_base"] + chunk + item["index"] * self.pass_words + block,
-                    bits([row + r < fields["output_height"] for r in range(self.rows)]),
-                    bits([column + c < fields["output_width"] for c in range(self.columns)]),
-                )
+            for quad in range(words * self.lanes):
+                last = quad == words * self.lanes - 1
+                row_start = item["tile_x"] == item["index"] == 0 and quad < self.lanes
+                place = base * self.lanes + quad, quad % self.lanes, item["index"] * self.outputs // 4 + quad
+                flags = item["slot"], last and row_end, last and item["last"], row_start, item["first_tile"]
+                values = (*place, *map(int, (*flags, lower, right)))
                 steps.append(dict(zip(STEP, values, strict=True)))
-            result.append(steps)
+            result.append((taken, steps))
         return result
 
-    async def run(self, layer: Layer) -> int:
-        """Drain a layer; returns the cycles from the first step to the last."""
-        dut, residual = self.dut, layer.fields["residual"]
-        passes = deque(self.steps(layer))
-        buffers = self.outputs * 2 // (self.channels << layer.fields["buffer_log2"])
-        self.passes.items = list(layer.passes)
-        dut.layer_i.value = layer_record(**layer.fields)
-        dut.start_i.value = 1
-        dut.pass_valid_i.value = dut.pass_done_i.value = dut.residual_valid_i.value = 0
-        await RisingEdge(dut.clk_i)
-        dut.start_i.value = 0
-        summed = drained = claims = blocks = cycles = idle = 0
-        affine: deque[int] = deque([0, 0])
+    async def run(self, count: int) -> tuple[int, int]:
+        """Drain so many layers; returns the cycles from the first step to the last, and the number of steps."""
+        dut, source = self.dut, self.random
+        layers = [random_layer(source, self.rows, self.columns, self.pass_words, n % 2) for n in range(count)]
+        for layer in layers[1::3]:
+            layer.fields["kind"] = KIND_POOL
+        work = deque((layer, taken, steps) for layer in layers for taken, steps in self.steps(layer))
+        total = sum(len(steps) for _, _, steps in work)
+        to_sum = deque(taken for _, taken, _ in work)
+        free, slots = 2 * self.pass_words, [0, 0]
+        entered = done = complete = begun = cycles = 0
+        ended: deque[int] = deque()
         current: list[dict[str, int]] = []
-        while passes or current or idle < 6:
-            cycles += drained > 0 or bool(current)
+        stepped: dict[str, int] | None = None
+        affine: deque[int] = deque()
+        first, last, taken, due, tail = None, 0, 0, 0, 0
+        while done < count or tail < 6:
+            cycles += 1
+            tail += done == count
+            if entered < min(count, done + 2):
+                self.passes.items += layers[entered].passes
+                slots[entered % 2] = layer_record(**layers[entered].fields)
+                dut.layers_i.value = join(slots, 512)
+                entered += 1
             self.passes.drive()
-            finished = summed < len(layer.passes) and summed - drained < buffers and next(self.sums)
+            finished = bool(to_sum) and to_sum[0] <= free and next(self.sums)
+            if finished:
+                free -= to_sum.popleft()
             dut.pass_done_i.value = finished
-            dut.residual_valid_i.value = valid = bool(residual) and next(self.residuals)
+            complete += finished
+            layer_done = bool(ended) and ended[0] <= cycles
+            dut.layer_done_i.value = layer_done
+            dut.next_ready_i.value = may_begin = next(self.residuals)
             await settle(dut)
+            dut.step_i.value = step = bool(dut.want_o.value) and next(self.residuals)
             await ReadOnly()
             self.passes.sample()
-            claim = bool(dut.residual_claim_o.value)
-            assert valid or not claim
-            claims += claim
-            affine.append(int(dut.affine_addr_o.value))
-            ahead = affine.popleft()
-            if dut.step_valid_o.value:
-                if not current:
-                    assert passes and drained < summed, "a step before its sums"
-                    current = passes.popleft()
-                expected = current.pop(0)
+            # What left in the cycle before.
+            assert dut.step_valid_o.value == (stepped is not None)
+            release = int(dut.release_o.value)
+            if stepped:
                 got = {name: int(getattr(dut, f"step_{name}_o").value) for name in STEP}
-                assert got == expected, [name for name in STEP if got[name] != expected[name]]
-                assert ahead == layer.fields["affine_base"] // 2 + expected["layer_pair"]
-                blocks += expected["lane"] == 0
-                assert not residual or blocks <= claims
-                drained += expected["buffer_end"]
-                in_block = expected["lane"] != self.channels // 2 - 1
-            else:
-                assert not any(getattr(dut, f"step_{name}_o").value for name in STEP if name.endswith("_end"))
-                assert not (current and in_block), "a block that stops"
-                idle += not (passes or current)
-            summed += finished
+                assert got == stepped, [name for name in STEP if got[name] != stepped[name]]
+            assert release == due
+            free += release
+            # What leaves in this cycle.
+            assert dut.want_o.value == bool(current)
+            stepped, due = None, 0
+            if step:
+                stepped = current.pop(0)
+                first, last = first or cycles, cycles
+                assert dut.lane_o.value == stepped["lane"]
+                assert dut.affine_addr_o.value == affine[0] + stepped["layer_quad"]
+                due = 0 if current else taken
+                if stepped["layer_end"]:
+                    affine.popleft()
+                    ended.append(cycles + source.randint(1, 12))
+            if dut.begin_o.value:
+                assert work and not current and may_begin, "a pass that should not begin"
+                assert begun < complete, "a pass before its sums"
+                layer, taken, current = work.popleft()
+                if layer.fields.get("kind") == KIND_POOL:
+                    assert layers.index(layer) == done, "a pool before the layer before is done"
+                if current[0]["layer_quad"] == 0 and current[0]["first_tile"]:
+                    affine.append(layer.fields["affine_base"] // 4)
+                begun += 1
+            if layer_done:
+                ended.popleft()
+                done += 1
             await RisingEdge(dut.clk_i)
-        assert claims == blocks * residual
-        return cycles - idle
+        assert not work and free == 2 * self.pass_words
+        return last - (first or 0) + 1, total
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(passes=PAUSES, sums=PAUSES, residuals=PAUSES)
 async def passes_drain_in_order(dut, passes: str, sums: str, residuals: str) -> None:
-    """Layers with and without residual; pair after pair without a stop where nothing is late."""
+    """Layers follow each other quad by quad without a stop where nothing is late; a pool waits for its input."""
     tb = TB(dut, passes, sums, residuals)
-    for name in ("start", "pass_valid", "pass_done", "residual_valid"):
+    for name in ("pass_valid", "pass_done", "layer_done", "next_ready", "step"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
-    for residual in (True, False, True):
-        layer = random_layer(tb.random, tb.rows, tb.columns, tb.pass_words, residual)
-        steps = sum(len(steps) for steps in tb.steps(layer))
-        cycles = await tb.run(layer)
-        assert cycles <= steps + 2 or (passes, sums, residuals) != ("none",) * 3
+    cycles, steps = await tb.run(9)
+    assert cycles <= steps + 3 * 16 or (passes, sums, residuals) != ("none",) * 3

@@ -11,14 +11,14 @@ from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, start
 from tritforge.sim.benches.records import join, split
 
-TILES = 40
+ROWS = 12
 
 Place = tuple[int, int, int]
 """First bank word, rows and columns of the tile that lie on the map."""
 
 
 class TB:
-    """Blocks of results at places of a map, channel pair by channel pair."""
+    """Blocks of results along rows of tiles, quad by quad."""
 
     def __init__(self, dut, pattern: str) -> None:
         self.dut = dut
@@ -27,19 +27,21 @@ class TB:
         self.pes, self.bits = int(dut.Pes.value), int(dut.ActivationBits.value)
         self.channels = int(dut.GroupChannels.value)
         self.rows, self.columns = TILE_SHAPES[self.pes]
-        self.blocks, self.row_stride = self.random.randint(1, 9), self.random.randint(20, 500)
-        self.due: tuple[list[list[int]], Place] | None = None
-        dut.row_stride_i.value, dut.blocks_i.value = self.row_stride, self.blocks
+        self.base = self.blocks = self.row_stride = 0
+        self.due: tuple[list[list[int]], Place, int, int] | None = None
 
-    async def cycle(self, lane: int | None, values: list[int], end: bool, place: Place) -> None:
-        """A pair of every pixel, or a cycle without one; the tile of the cycle before is there, or none."""
+    async def cycle(self, lane: int | None, values: list[int], start: bool, first: bool, place: Place) -> None:
+        """A quad of every pixel, or a cycle without one; the tile of the cycle before is there, or none."""
         dut, noise = self.dut, self.random.getrandbits
-        dut.pair_valid_i.value = lane is not None
-        dut.pair_lane_i.value = noise(8) % (self.channels // 2) if lane is None else lane
-        dut.pair_i.value = join(values, self.bits)
-        dut.block_end_i.value = noise(1) if lane is None else end
-        pointer, rows, columns = place if end else (noise(16), noise(self.rows), noise(self.columns))
-        dut.pointer_i.value, dut.rows_i.value, dut.columns_i.value = pointer, rows, columns
+        dut.quad_valid_i.value = lane is not None
+        dut.base_i.value, dut.row_stride_i.value, dut.blocks_i.value = noise(16), noise(16), noise(8)
+        dut.row_start_i.value, dut.first_tile_i.value, dut.lane_i.value = noise(1), noise(1), noise(1)
+        dut.rows_i.value, dut.columns_i.value = noise(self.rows), noise(self.columns)
+        if lane is not None:
+            dut.base_i.value, dut.row_stride_i.value, dut.blocks_i.value = self.base, self.row_stride, self.blocks
+            dut.row_start_i.value, dut.first_tile_i.value, dut.lane_i.value = start, first, lane
+            _, dut.rows_i.value, dut.columns_i.value = place
+        dut.quad_i.value = join(values, self.bits)
         await ReadOnly()
         assert dut.tile_valid_o.value == (self.due is not None)
         if self.due:
@@ -48,25 +50,29 @@ class TB:
         await RisingEdge(dut.clk_i)
 
     def values(self) -> list[int]:
-        return [self.random.getrandbits(self.bits) for _ in range(2 * self.pes)]
+        return [self.random.getrandbits(self.bits) for _ in range(4 * self.pes)]
 
-    async def block(self) -> None:
-        """One block at a random place."""
-        source = self.random
-        place = source.getrandbits(16), source.getrandbits(self.rows), source.getrandbits(self.columns)
+    async def block(self, pointer: int, start: bool, first: bool) -> None:
+        """One block, to be written at a bank word."""
+        place = pointer, self.random.getrandbits(self.rows), self.random.getrandbits(self.columns)
         words = [[0] * self.channels for _ in range(self.pes)]
-        for lane in range(self.channels // 2):
+        for lane in range(self.channels // 4):
             while not next(self.active):
-                await self.cycle(None, self.values(), False, place)
+                await self.cycle(None, self.values(), False, False, place)
             values = self.values()
             for pixel in range(self.pes):
-                words[pixel][2 * lane : 2 * lane + 2] = values[2 * pixel : 2 * pixel + 2]
-            end = lane == self.channels // 2 - 1
-            await self.cycle(lane, values, end, place)
-            if end:
-                self.due = words, place
+                words[pixel][4 * lane : 4 * lane + 4] = values[4 * pixel : 4 * pixel + 4]
+            await self.cycle(lane, values, start, first, place)
+        self.due = words, place, self.row_stride, self.blocks
 
-    def compare(self, words: list[list[int]], place: Place) -> None:
+    async def row(self, number: int) -> None:
+        """A row of tiles: its blocks follow each other in the banks."""
+        tiles = self.random.randint(1, 3)
+        for index in range(tiles * self.blocks):
+            pointer = self.base + number * self.row_stride + index
+            await self.block(pointer, index == 0, number == 0 and index < self.blocks)
+
+    def compare(self, words: list[list[int]], place: Place, row_stride: int, blocks: int) -> None:
         """Pixel (i, j) lies at coordinates + 1; one past the tile is in the next chunk."""
         dut, (pointer, rows, columns) = self.dut, place
         mask = int(dut.tile_mask_o.value)
@@ -78,7 +84,7 @@ class TB:
             inside = rows >> i & 1 and columns >> j & 1
             assert mask >> bank & 1 == inside
             if inside:
-                chunk = (i + 1) // self.rows * self.row_stride + (j + 1) // self.columns * self.blocks
+                chunk = (i + 1) // self.rows * row_stride + (j + 1) // self.columns * blocks
                 assert addresses[bank] == (pointer + chunk) % (1 << 16), (i, j)
                 assert data[bank] == join(words[pixel], self.bits), (i, j)
 
@@ -86,10 +92,13 @@ class TB:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(pattern=PAUSES)
 async def pixels_go_to_their_banks(dut, pattern: str) -> None:
-    """Blocks at random places, with gaps between pairs."""
+    """Layers of a few rows of tiles, one after the other, with gaps between quads."""
     tb = TB(dut, pattern)
-    dut.pair_valid_i.value = 0
+    dut.quad_valid_i.value = 0
     await start(dut)
-    for _ in range(TILES):
-        await tb.block()
-    await tb.cycle(None, tb.values(), False, (0, 0, 0))
+    for number in range(ROWS):
+        if number % 3 == 0:
+            tb.base, tb.row_stride = tb.random.getrandbits(16), tb.random.getrandbits(16)
+            tb.blocks = tb.random.randint(1, 4)
+        await tb.row(number % 3)
+    await tb.cycle(None, tb.values(), False, False, (0, 0, 0))

@@ -47,22 +47,21 @@ class TB:
         dut.prog_we_i.value = write is not None
         dut.prog_space_i.value, dut.prog_addr_i.value, dut.prog_wdata_i.value = space, address, word
         desc, bitmap = pick(len(self.memory[0])), pick(len(self.memory[1]))
-        pair, slot = pick(len(self.memory[2]) // 4), pick(len(self.memory[3]) // self.slot_words)
+        quad, slot = pick(len(self.memory[2]) // 8), pick(len(self.memory[3]) // self.slot_words)
         bitmap_en, slot_en = self.random.random() < 0.7, self.random.random() < 0.7
-        dut.desc_addr_i.value, dut.affine_addr_i.value = desc, pair
+        dut.desc_addr_i.value, dut.affine_addr_i.value = desc, quad
         dut.bitmap_en_i.value, dut.bitmap_addr_i.value = bitmap_en, bitmap
         dut.slot_en_i.value, dut.slot_addr_i.value = slot_en, slot
         await ReadOnly()
         assert dut.prog_in_range_o.value == (not far)
         self.expect("desc_rdata_o", self.memory[0][desc])
         self.expect("bitmap_rdata_o", self.memory[1][bitmap], bitmap_en)
-        self.expect("affine_rdata_o", sum(self.memory[2][4 * pair + i] << (32 * i) for i in range(4)))
+        self.expect("affine_rdata_o", sum(self.memory[2][8 * quad + i] << (32 * i) for i in range(8)))
         row = self.memory[3][slot * self.slot_words : (slot + 1) * self.slot_words]
         self.expect("slot_rdata_o", sum(value << (36 * i) for i, value in enumerate(row)), slot_en)
-        if far:
-            self.pipes["prog_rdata_o"] = [None, self.pipes["prog_rdata_o"][0]]
-        else:
-            self.expect("prog_rdata_o", self.memory[space][address])
+        self.expect("prog_rdata_o", self.memory[space][address % len(self.memory[space])])
+        if far or write:
+            self.pipes["prog_rdata_o"][0] = None
         if write and not far:
             self.memory[space][address] = word & ((1 << self.bits[space]) - 1)
         await RisingEdge(dut.clk_i)

@@ -1,4 +1,4 @@
-"""residual_fetch: residual blocks of every stride and channel offset, claimed and given back at random."""
+"""residual_fetch: quads of residuals of every stride and channel offset, as a drain takes them, pass after pass."""
 
 from __future__ import annotations
 
@@ -11,148 +11,193 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
-from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.map_memory import MapMemory
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record, split
 
-PASSES = 7
+DELAY = 3
+"""Cycles from the quad that leaves to its residual."""
+
+Quad = list[list[int] | None]
+"""Values of a quad of channels by pixel; None beside the map."""
 
 
 @dataclass
-class Shape:
-    """A residual: blocks, stride, zero half blocks in front; and the output's rows, columns, blocks."""
+class Residual:
+    """A residual map between zero half blocks, read at a stride."""
 
-    blocks: int
+    map: MapMemory
+    quads: int  # of a word
     stride: int
     zero_halves: int
-    height: int
-    width: int
-    output_blocks: int
+
+    def fields(self, base: int) -> dict[str, int]:
+        """Descriptor fields."""
+        return {
+            "residual": 1,
+            "residual_stride_2": int(self.stride == 2),
+            "residual_half": self.zero_halves % 2,
+            "residual_offset": self.zero_halves // 2,
+            "residual_blocks": self.map.blocks,
+            "residual_base": base,
+            "residual_row_stride": self.map.row_stride,
+        }
+
+    def value(self, channel: int, y: int, x: int, bits: int) -> int:
+        """Residual of an output; 0 between the zero channels."""
+        channels = self.map.word_bits // bits
+        block, lane = divmod(channel - self.zero_halves * channels // 2, channels)
+        word = self.map.pixel(block, y * self.stride, x * self.stride)
+        return 0 if word is None else word >> bits * lane & (1 << bits) - 1
+
+    def reads(self, tiles: int) -> int:
+        """Stride 1: a word for each block of a tile; stride 2: each quad of channels in as many parts as it has."""
+        parts = (2 if self.map.rows == 1 else 4) * self.quads if self.stride == 2 else 1
+        return self.map.blocks * tiles * parts
 
 
-SHAPES = (
-    Shape(2, 1, 0, 3, 9, 2),
-    Shape(2, 2, 2, 3, 11, 4),
-    Shape(1, 2, 1, 4, 8, 2),
-    Shape(3, 1, 3, 2, 5, 6),
-    Shape(2, 2, 3, 5, 16, 5),
-)
+def random_residual(
+    source: random.Random, pes: int, shape: tuple[int, int, int], channels: int, bits: int
+) -> tuple[Residual, dict[str, int]]:
+    """A residual for an output of these blocks, rows and columns; and its descriptor fields."""
+    blocks, height, width = shape
+    stride, zeros = source.choice((1, 2)), source.choice((0, source.randrange(blocks)))
+    base = source.getrandbits(16)
+    size = blocks - zeros, stride * height - source.randrange(stride), stride * width - source.randrange(stride)
+    residual = Residual(MapMemory(source, pes, size, base, channels * bits), channels // 4, stride, zeros)
+    return residual, residual.fields(base)
+
+
+class Port:
+    """The feature map's port B: a word of every bank, two cycles after its read, until a cycle after the next one."""
+
+    def __init__(self, numbers: random.Random, pes: int, word_bits: int) -> None:
+        self.pes, self.word_bits = pes, word_bits
+        self.register = self.output = [numbers.getrandbits(word_bits) for _ in range(pes)]
+
+    def data(self) -> int:
+        return join(self.output, self.word_bits)
+
+    def clock(self, residual: Residual | None, addresses: int | None) -> None:
+        """The end of a cycle, with the addresses of a read if there is one."""
+        self.output = self.register
+        if addresses is not None:
+            assert residual is not None, "a read without a residual"
+            self.register = residual.map.read(split(addresses, 16, self.pes))
 
 
 class TB:
-    """The residual's banks behind a port that is not always free, and a drain that claims and releases."""
+    """A drain that takes quads, pass by pass, and a port that is not always free."""
 
     def __init__(self, dut, port: str, drain: str) -> None:
         self.dut = dut
         self.random = random.Random(cocotb.RANDOM_SEED)
-        self.pes = int(dut.Pes.value)
-        self.word_bits = int(dut.GroupChannels.value) * int(dut.ActivationBits.value)
-        self.pass_words = int(dut.PassOutputs.value) // int(dut.GroupChannels.value)
+        self.pes, self.bits = int(dut.Pes.value), int(dut.ActivationBits.value)
+        self.channels = int(dut.GroupChannels.value)
+        self.word_bits = self.channels * self.bits
         self.rows, self.columns = TILE_SHAPES[self.pes]
-        self.port, self.claims, self.releases = (pause(p, self.random) for p in (port, drain, drain))
-        self.passes: Source[dict[str, int]] = Source(dut.pass_valid_i, dut.pass_ready_o, self._put, "idle", self.random)
-        self.reads: deque[list[int] | None] = deque([None, None])
-        self.claimed: deque[list[int | None]] = deque()
-        self.stalled = 0
+        self.free, self.wants = pause(port, self.random), pause(drain, self.random)
+        self.port = Port(self.random, self.pes, self.word_bits)
+        self.due: deque[Quad | None] = deque([None] * DELAY)
+        self.slots = [0, 0]
+        self.reads = 0
 
-    def _put(self, item: dict[str, int] | None) -> None:
-        self.dut.pass_i.value = pack_record(PASS, **item) if item else self.random.getrandbits(35)
+    def layer(self, slot: int, plain: bool) -> None:
+        """Begin a layer of a few tiles, in passes of two blocks, with or without a residual."""
+        source, dut = self.random, self.dut
+        tiles_y, tiles_x = source.randint(1, 3), source.randint(1, 3)
+        height, width = self.rows * tiles_y - source.randrange(self.rows), self.columns * tiles_x - source.randint(0, 3)
+        self.shape = source.randint(1, 5), height, width
+        self.residual: Residual | None = None
+        fields: dict[str, int] = {}
+        if not plain:
+            self.residual, fields = random_residual(source, self.pes, self.shape, self.channels, self.bits)
+        self.slot, self.slots[slot] = slot, layer_record(**fields)
+        dut.layers_i.value = join(self.slots, 512)
+        self.tiles = [(y, x) for y in range(tiles_y) for x in range(tiles_x)]
 
-    def begin(self, shape: Shape) -> None:
-        """A new layer, with a new residual map."""
-        self.shape, base = shape, self.random.getrandbits(15)
-        size = shape.blocks, shape.stride * shape.height, shape.stride * shape.width
-        self.map = MapMemory(self.random, self.pes, size, base, self.word_bits)
-        self.pass_count = -(-shape.output_blocks // self.pass_words)
-        self.last_words = shape.output_blocks - (self.pass_count - 1) * self.pass_words
-        self.dut.base_i.value = base
-        self.dut.layer_i.value = layer_record(
-            residual=1,
-            residual_stride_2=int(shape.stride == 2),
-            residual_half=shape.zero_halves % 2,
-            residual_offset=shape.zero_halves // 2,
-            residual_blocks=shape.blocks,
-            residual_row_stride=self.map.row_stride,
-            last_words=self.last_words,
-        )
-
-    def random_passes(self) -> list[dict[str, int]]:
-        """All passes of some tiles, the last tile among them."""
-        tiles_y, tiles_x = -(-self.shape.height // self.rows), -(-self.shape.width // self.columns)
-        passes: list[dict[str, int]] = []
-        while len(passes) < PASSES:
-            place = {"tile_y": self.random.randrange(tiles_y), "tile_x": self.random.randrange(tiles_x)}
-            if not passes:
-                place = {"tile_y": tiles_y - 1, "tile_x": tiles_x - 1}
-            for index in range(self.pass_count):
-                last = index == self.pass_count - 1
-                passes.append({"index": index, "last_of_tile": int(last), **place})
-        return passes
-
-    def blocks(self, item: dict[str, int]) -> list[list[int | None]]:
-        """The blocks of a pass, by pixel; None for pixels beside the map."""
-        shape, half_bits = self.shape, self.word_bits // 2
-        result = []
-        for word in range(self.last_words if item["last_of_tile"] else self.pass_words):
-            block: list[int | None] = []
-            for pixel in range(self.pes):
-                y = item["tile_y"] * self.rows + pixel // self.columns
-                x = item["tile_x"] * self.columns + pixel % self.columns
-                halves = []
-                for half in range(2):
-                    source = 2 * (item["index"] * self.pass_words + word) + half - shape.zero_halves
-                    value = self.map.pixel(source // 2, y * shape.stride, x * shape.stride) or 0
-                    halves.append(value >> half_bits * (source % 2) & ((1 << half_bits) - 1))
-                inside = y < shape.height and x < shape.width
-                block.append(join(halves, half_bits) if inside else None)
-            result.append(block)
+    def passes(self) -> list[tuple[int, list[Quad]]]:
+        """Records of the layer's passes, and their quads."""
+        result, blocks = [], self.shape[0]
+        for number, (y, x) in enumerate(self.tiles):
+            for index in range(-(-blocks // 2)):
+                place = {"slot": self.slot, "index": index, "first_tile": number == 0, "tile_y": y, "tile_x": x}
+                channels = range(2 * index * self.channels, min(2 * index + 2, blocks) * self.channels, 4)
+                result.append((pack_record(PASS, **place), [self.quad(y, x, channel) for channel in channels]))
         return result
 
-    async def cycle(self, expected: deque[list[int | None]]) -> None:
-        """One cycle; a claim takes the next of the expected blocks."""
-        dut = self.dut
-        self.passes.drive()
-        ready = next(self.port)
-        dut.read_ready_i.value = ready
-        addresses = self.reads[0]
-        words = self.map.read(addresses) if addresses else [self.random.getrandbits(self.word_bits)] * self.pes
-        dut.read_data_i.value = join(words, self.word_bits)
-        await settle(dut)
-        claim = bool(dut.block_valid_o.value) and next(self.claims)
-        release = bool(self.claimed) and next(self.releases)
-        dut.block_claim_i.value, dut.block_release_i.value = claim, release
-        await ReadOnly()
-        self.passes.sample()
-        valid = bool(dut.read_valid_o.value)
-        self.stalled += valid and not ready
-        self.reads.popleft()
-        self.reads.append(split(int(dut.read_addr_o.value), 16, self.pes) if valid and ready else None)
-        if self.claimed:
-            got = split(int(dut.block_o.value), self.word_bits, self.pes)
-            for pixel, wanted in enumerate(self.claimed[0]):
-                assert wanted is None or got[pixel] == wanted, (self.shape, pixel)
-        if release:
-            self.claimed.popleft()
-        if claim:
-            assert expected, "a block too many"
-            self.claimed.append(expected.popleft())
-        await RisingEdge(dut.clk_i)
+    def quad(self, tile_y: int, tile_x: int, channel: int) -> Quad:
+        result: Quad = []
+        for pixel in range(self.pes):
+            y, x = tile_y * self.rows + pixel // self.columns, tile_x * self.columns + pixel % self.columns
+            values = [self.residual.value(channel + k, y, x, self.bits) if self.residual else 0 for k in range(4)]
+            result.append(values if y < self.shape[1] and x < self.shape[2] else None)
+        return result
+
+    async def run(self, waits: bool) -> int:
+        """All passes of the layer; its residual may still be being written. Returns the cycles it took."""
+        dut, passes = self.dut, deque(self.passes())
+        current: deque[Quad] = deque()
+        cycles = wanted = 0
+        total_rows = rows_written = -(-self.residual.map.height // self.rows) if self.residual else 0
+        if waits:
+            rows_written = 0
+        lane = 0
+        while passes or current or any(quad is not None for quad in self.due):
+            cycles += 1
+            if waits and self.random.random() < 0.1:
+                # The layer before is done some time after its last row.
+                waits, rows_written = rows_written < total_rows, rows_written + 1
+            if self.residual:
+                self.residual.map.written = rows_written * self.rows if waits else self.residual.map.height
+            dut.waits_i.value = waits << self.slot
+            dut.rows_written_i.value = rows_written if waits else self.random.getrandbits(12)
+            want = bool(current) and next(self.wants)
+            wanted += want
+            dut.want_i.value, dut.lane_i.value = want, lane
+            dut.next_i.value = passes[0][0] if passes else self.random.getrandbits(36)
+            dut.read_ready_i.value = next(self.free)
+            dut.read_data_i.value = self.port.data()
+            await settle(dut)
+            step = bool(dut.step_o.value)
+            assert want or not step
+            begin = bool(passes) and bool(dut.next_ready_o.value) and len(current) == step and next(self.wants)
+            dut.begin_i.value = begin
+            await ReadOnly()
+            self.compare(self.due.popleft())
+            self.due.append(current.popleft() if step else None)
+            lane = (lane + step) % (self.channels // 4)
+            reads = bool(dut.read_valid_o.value)
+            assert not reads or (want and dut.read_ready_i.value)
+            self.reads += reads
+            self.port.clock(self.residual, int(dut.read_addr_o.value) if reads else None)
+            if begin:
+                current.extend(passes.popleft()[1])
+            await RisingEdge(dut.clk_i)
+        return cycles - wanted
+
+    def compare(self, quad: Quad | None) -> None:
+        if quad is None:
+            return
+        straight, gathered = (
+            split(int(port.value), self.bits, 4 * self.pes) for port in (self.dut.straight_o, self.dut.gathered_o)
+        )
+        for pixel, values in enumerate(quad):
+            for k, value in enumerate(values or ()):
+                parts = straight[4 * pixel + k], gathered[4 * pixel + k]
+                assert sum(parts) == value and 0 in parts, (self.residual, pixel, k)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(port=PAUSES, drain=PAUSES)
-async def blocks_follow_the_passes(dut, port: str, drain: str) -> None:
-    """Blocks come in the order of the drain; a claimed one stays until it is given back."""
+async def quads_follow_the_passes(dut, port: str, drain: str) -> None:
+    """Layers with and without residual in turn; none is read before it is written, or more often than needed."""
     tb = TB(dut, port, drain)
-    for name in ("pass_valid", "read_ready", "block_claim", "block_release"):
+    for name in ("want", "begin"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
-    for shape in tb.random.sample(SHAPES, len(SHAPES)):
-        tb.begin(shape)
-        tb.passes.items = tb.random_passes()
-        expected = deque(block for item in tb.passes.items for block in tb.blocks(item))
-        while expected or tb.claimed:
-            await tb.cycle(expected)
-        for _ in range(8):
-            await tb.cycle(expected)
-    assert bool(tb.stalled) == (port != "none")
+    for number in range(10):
+        tb.layer(number % 2, plain=number % 5 == 4)
+        before = tb.reads
+        late = await tb.run(waits=number % 5 in (1, 2))
+        assert tb.reads - before == (tb.residual.reads(len(tb.tiles)) if tb.residual else 0)
+        assert late <= 5 or (port, drain) != ("none", "none") or number % 5 in (1, 2)

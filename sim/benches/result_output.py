@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.sim.benches.common import PAUSES, pause, start
+from tritforge.sim.benches.records import join
 
 RESULTS = 12
 
@@ -21,40 +23,51 @@ class TB:
         self.pass_outputs = int(dut.PassOutputs.value)
         self.expected: list[tuple[int, bool]] = []
         self.received: list[tuple[int, bool]] = []
-        self.batches = 0
+        self.batches = self.most = 0
 
     async def reset(self) -> None:
-        self.dut.start_valid_i.value = self.dut.pair_valid_i.value = self.dut.m_axis_tready.value = 0
+        for name in ("reserve_i", "start_valid_i", "quad_valid_i", "m_axis_tready"):
+            getattr(self.dut, name).value = 0
         await start(self.dut)
 
     async def core(self, counts: list[int], source: str) -> None:
-        """Send results of these counts of logits: a start, then the pairs of each pass, after asking for space."""
+        """Send results of these counts of logits; the next image starts, or not, before the logits of one come."""
         dut, active = self.dut, pause(source, self.random)
+        images, reserved = deque(counts), 0
         for count in counts:
+            while True:
+                ready = bool(dut.space_o.value) and bool(images) and next(active)
+                if not ready and reserved:
+                    break
+                dut.reserve_i.value = ready
+                await RisingEdge(dut.clk_i)
+                dut.reserve_i.value = 0
+                if ready:
+                    images.popleft()
+                    reserved += 1
+                    await ReadOnly()
+                    self.most = max(self.most, reserved)
+                    await RisingEdge(dut.clk_i)
             last = self.random.random() < 0.4
             number, version = self.random.getrandbits(32), self.random.getrandbits(32)
             self.expected.append((version << 32 | number, False))
-            for first in range(0, count, self.pass_outputs):
+            dut.start_valid_i.value = 1
+            dut.start_sequence_i.value, dut.start_version_i.value = number, version
+            dut.start_count_i.value, dut.start_last_i.value = count, last
+            await RisingEdge(dut.clk_i)
+            dut.start_valid_i.value = 0
+            for channel in range(0, count, 4):
+                while not next(active):
+                    await RisingEdge(dut.clk_i)
+                quad = [self.random.getrandbits(48) for _ in range(4)]
+                for index, logit in enumerate(quad):
+                    if channel + index < count:
+                        extended = logit | (0xFFFF << 48 if logit >> 47 else 0)
+                        self.expected.append((extended, last and channel + index == count - 1))
+                dut.quad_valid_i.value, dut.quad_i.value = 1, join(quad, 48)
                 await RisingEdge(dut.clk_i)
-                while not dut.space_o.value:
-                    await RisingEdge(dut.clk_i)
-                if first == 0:
-                    dut.start_valid_i.value = 1
-                    dut.start_sequence_i.value, dut.start_version_i.value = number, version
-                    dut.start_count_i.value, dut.start_last_i.value = count, last
-                    await RisingEdge(dut.clk_i)
-                    dut.start_valid_i.value = 0
-                for channel in range(first, min(first + self.pass_outputs, count), 2):
-                    while not next(active):
-                        await RisingEdge(dut.clk_i)
-                    pair = [self.random.getrandbits(48) for _ in range(2)]
-                    for index, logit in enumerate(pair):
-                        if channel + index < count:
-                            extended = logit | (0xFFFF << 48 if logit >> 47 else 0)
-                            self.expected.append((extended, last and channel + index == count - 1))
-                    dut.pair_valid_i.value, dut.pair_i.value = 1, pair[0] | pair[1] << 48
-                    await RisingEdge(dut.clk_i)
-                    dut.pair_valid_i.value = 0
+                dut.quad_valid_i.value = 0
+            reserved -= 1
 
     async def sink(self, pattern: str) -> None:
         """Take beats for ever; a beat that waits must not change."""
@@ -78,12 +91,11 @@ class TB:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(source=PAUSES, sink=PAUSES)
 async def results_leave_as_they_came(dut, source: str, sink: str) -> None:
-    """Counts odd and even, of one logit, of a whole pass and of several passes."""
+    """Every count of logits modulo 4, one logit, and as many as there may be."""
     tb = TB(dut)
     await tb.reset()
-    largest = 3 * tb.pass_outputs
-    counts = [1, 2, 10, tb.pass_outputs, tb.pass_outputs + 1, largest]
-    counts += [tb.random.randint(1, 40) for _ in range(RESULTS - len(counts))]
+    counts = [1, 2, 3, 4, 10, tb.pass_outputs - 1, tb.pass_outputs, tb.pass_outputs]
+    counts += [tb.random.randint(1, tb.pass_outputs) for _ in range(RESULTS - len(counts))]
     tb.random.shuffle(counts)
     cocotb.start_soon(tb.sink(sink))
     await tb.core(counts, source)
@@ -93,32 +105,44 @@ async def results_leave_as_they_came(dut, source: str, sink: str) -> None:
         await RisingEdge(dut.clk_i)
     assert tb.received == tb.expected
     assert tb.batches == sum(last for _, last in tb.expected)
+    assert tb.most == 2 or source == "idle"
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def space_is_there_exactly_while_a_pass_fits(dut) -> None:
-    """With the sink stopped, two passes of logits fit; reset makes room again."""
+async def space_is_there_exactly_while_a_result_fits(dut) -> None:
+    """With the sink stopped: two results of any size in flight or held, four starts; reset makes room again."""
     tb = TB(dut)
     await tb.reset()
-    pairs = tb.pass_outputs // 2
-    dut.start_valid_i.value, dut.start_count_i.value = 1, 2 * tb.pass_outputs
-    await RisingEdge(dut.clk_i)
-    dut.start_valid_i.value = 0
-    dut.pair_valid_i.value = 1
-    for held in range(2 * pairs):
-        await ReadOnly()
-        assert dut.space_o.value == (held <= pairs)
+
+    async def pulse(name: str) -> None:
+        getattr(dut, name).value = 1
         await RisingEdge(dut.clk_i)
+        getattr(dut, name).value = 0
+
+    async def space() -> bool:
+        await ReadOnly()
+        result = bool(dut.space_o.value)
+        await RisingEdge(dut.clk_i)
+        return result
+
+    dut.start_count_i.value = tb.pass_outputs
+    assert await space()
+    await pulse("reserve_i")
+    assert await space(), "a second image while the first is in flight"
+    await pulse("reserve_i")
+    assert not await space()
+    for _ in range(2):
+        await pulse("start_valid_i")
+    assert not await space()
+    for _ in range(tb.pass_outputs // 2):
+        await pulse("quad_valid_i")
+        assert not await space()
     await tb.reset()
-    await ReadOnly()
-    assert dut.space_o.value == 1 and dut.m_axis_tvalid.value == 0
-    await RisingEdge(dut.clk_i)
+    assert await space() and dut.m_axis_tvalid.value == 0
+    dut.start_count_i.value = 1
     for started in range(4):
-        await ReadOnly()
-        assert dut.space_o.value == 1, f"{started} results started"
-        await RisingEdge(dut.clk_i)
-        dut.start_valid_i.value = 1
-        await RisingEdge(dut.clk_i)
-        dut.start_valid_i.value = 0
-    await ReadOnly()
-    assert dut.space_o.value == 0
+        assert await space(), f"{started} results started"
+        await pulse("reserve_i")
+        await pulse("start_valid_i")
+        await pulse("quad_valid_i")
+    assert not await space(), "a fifth start"

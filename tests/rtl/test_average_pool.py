@@ -1,10 +1,13 @@
-"""The bench of average_pool."""
+"""The bench of average_pool for the smallest and the largest tree, and both widths of activations."""
 
 from __future__ import annotations
+
+import pytest
 
 from tritforge.sim.runner import run_bench
 
 
-def test_average_pool():
-    parameters = {"Pes": 16, "ActivationBits": 8, "PoolChannels": 16}
+@pytest.mark.parametrize(("pes", "bits"), [(4, 8), (32, 16)])
+def test_average_pool(pes: int, bits: int):
+    parameters = {"Pes": pes, "ActivationBits": bits, "PoolChannels": 64}
     run_bench("tritforge.sim.benches.average_pool", "average_pool", parameters=parameters, seed=17)

@@ -1,10 +1,13 @@
-"""The bench of drain: a small one, whose parts have benches at full size."""
+"""The bench of drain: small ones, whose parts have benches at full size."""
 
 from __future__ import annotations
+
+import pytest
 
 from tritforge.sim.runner import run_bench
 
 
-def test_drain():
-    parameters = {"Pes": 4, "GroupChannels": 8, "ActivationBits": 8, "PassOutputs": 32, "PoolChannels": 128}
-    run_bench("tritforge.sim.benches.drain", "drain", parameters=parameters, seed=23)
+@pytest.mark.parametrize(("pes", "channels", "bits"), [(4, 8, 8), (8, 16, 8), (4, 8, 16)])
+def test_drain(pes: int, channels: int, bits: int):
+    parameters = {"Pes": pes, "GroupChannels": channels, "ActivationBits": bits, "PassOutputs": 32}
+    run_bench("tritforge.sim.benches.drain", "drain", parameters={**parameters, "PoolChannels": 128}, seed=23)

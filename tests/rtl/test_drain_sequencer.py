@@ -1,10 +1,13 @@
-"""The bench of drain_sequencer."""
+"""The bench of drain_sequencer for blocks of two and of four quads, and for tiles of one, two and four rows."""
 
 from __future__ import annotations
+
+import pytest
 
 from tritforge.sim.runner import run_bench
 
 
-def test_drain_sequencer():
-    parameters = {"Pes": 16, "GroupChannels": 16, "PassOutputs": 64}
+@pytest.mark.parametrize(("pes", "channels", "outputs"), [(4, 8, 32), (16, 16, 64), (32, 16, 32), (8, 8, 128)])
+def test_drain_sequencer(pes: int, channels: int, outputs: int):
+    parameters = {"Pes": pes, "GroupChannels": channels, "PassOutputs": outputs}
     run_bench("tritforge.sim.benches.drain_sequencer", "drain_sequencer", parameters=parameters, seed=20)

@@ -1,4 +1,4 @@
-"""The bench of residual_fetch for a tile of two rows, and for one of a single row."""
+"""The bench of residual_fetch for tiles of one, two and four rows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import pytest
 from tritforge.sim.runner import run_bench
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"Pes": 16, "GroupChannels": 16, "ActivationBits": 8, "PassOutputs": 64},
-        {"Pes": 4, "GroupChannels": 16, "ActivationBits": 8, "PassOutputs": 32},
-    ],
-    ids=str,
-)
-def test_residual_fetch(parameters: dict[str, int]):
+@pytest.mark.parametrize(("pes", "channels", "bits"), [(4, 8, 16), (16, 16, 8), (32, 8, 8)])
+def test_residual_fetch(pes: int, channels: int, bits: int):
+    parameters = {"Pes": pes, "GroupChannels": channels, "ActivationBits": bits}
     run_bench("tritforge.sim.benches.residual_fetch", "residual_fetch", parameters=parameters, seed=14)
