@@ -43,7 +43,7 @@ module requantiser
     product_q    <= acc_q * multiplier_q;
     affine_q     <= SumBits'(product_q) + bias_i;
 
-    residual_q            <= $signed({1'b0, residual_i[0]}) + $signed({1'b0, residual_i[1]});
+    residual_q            <= $signed({1'b0, residual_i[0] | residual_i[1]});
     residual_multiplier_q <= $signed({1'b0, residual_multiplier_i});
     residual_product_q    <= residual_q * residual_multiplier_q;
     sum_q                 <= affine_q + SumBits'(residual_product_q);
@@ -51,26 +51,40 @@ module requantiser
 
   assign logit_o = sum_q;
 
-  // ---- Shift by bytes, then by bits; what lies above the activation. ----
-  localparam int unsigned CoarseBits = ActivationBits + 7;
+  // ---- Shift by bytes, by two bits, by one; what lies above the activation. ----
+  localparam int unsigned CoarseBits = ActivationBits + 8;
+  localparam int unsigned MidBits    = ActivationBits + 1;
   (* keep *) logic [4:0]       shift_q;
-  logic [CoarseBits-1:0]       coarse, fine;
-  logic [3:0]                  above;  // by bytes of the shift: a bit above coarse
+  logic [CoarseBits-1:0]       coarse;
+  logic [MidBits-1:0]          mid;
+  logic [ActivationBits-1:0]   fine;
+  logic [CoarseBits+31:0]      bits;
+  logic [3:0]                  above, rest;
   logic                        over;
 
   always_ff @(posedge clk_i) shift_q <= shift_i;
 
-  always_comb begin
-    for (int unsigned c = 0; c < 4; c++) above[c] = |(sum_q[SumBits-2:0] >> (8 * c + CoarseBits));
-  end
+  assign bits = (CoarseBits+32)'(sum_q[SumBits-2:0]);
 
-  assign coarse = CoarseBits'(sum_q >> {shift_q[4:3], 3'd0});
-  assign fine   = coarse >> shift_q[2:0];
-  assign over   = above[shift_q[4:3]] || fine[CoarseBits-1:ActivationBits] != '0;
+  // Multiplexers of four, each a LUT a bit.
+  assign coarse = shift_q[4] ? (shift_q[3] ? bits[24 +: CoarseBits] : bits[16 +: CoarseBits])
+                             : (shift_q[3] ? bits[8 +: CoarseBits] : bits[0 +: CoarseBits]);
+  assign mid    = shift_q[2] ? (shift_q[1] ? coarse[6 +: MidBits] : coarse[4 +: MidBits])
+                             : (shift_q[1] ? coarse[2 +: MidBits] : coarse[0 +: MidBits]);
+  assign fine   = shift_q[0] ? mid[MidBits-1:1] : mid[ActivationBits-1:0];
+
+  // A bit above the activation: above coarse, among the bits of coarse that mid leaves out, in mid.
+  always_comb begin
+    for (int unsigned n = 0; n < 4; n++) begin
+      above[n] = shift_q[4:3] <= 2'(n) && bits[CoarseBits+8*n +: 8] != '0;
+      rest[n]  = shift_q[2:1] <= 2'(n) && (coarse[MidBits+2*n] || (n < 3 && coarse[MidBits+2*n+1]));
+    end
+    over = above != '0 || rest != '0 || (!shift_q[0] && mid[MidBits-1]);
+  end
 
   always_ff @(posedge clk_i) begin
     if (sum_q[SumBits-1] || beside_i) activation_o <= '0;
-    else activation_o <= fine[ActivationBits-1:0] | {ActivationBits{over}};
+    else activation_o <= fine | {ActivationBits{over}};
   end
 
 endmodule
