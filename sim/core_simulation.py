@@ -25,7 +25,10 @@ HDL = Path(__file__).parent / "hdl"
 
 @dataclass(frozen=True)
 class CoreRun:
-    """One network on the core: words compared and differing, by layer, and counters of every image."""
+    """One network on the core, images back to back: words compared and differing, by layer, and counters of every image.
+
+    The counters of an image are those since the end of the one before; ``latency`` is from its own start to its end.
+    """
 
     words: int
     differing: dict[str, int]
@@ -45,7 +48,7 @@ def simulate_core(
     waves: bool = False,
     run_dir: Path | None = None,
 ) -> list[CoreRun]:
-    """Run each network over its images ``(batch, C, H, W)``, one after the other in a single simulation."""
+    """Run each network over its images ``(batch, C, H, W)``, one network after the other in a single simulation."""
     with tempfile.TemporaryDirectory(prefix="tritforge-core-") as scratch:
         folder = Path(run_dir or scratch)
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,16 +4,17 @@ Where the cycles of an image go:
 
 * **Issue.** A pass over a tile issues its active groups, one a cycle: the ideal. A pass without any costs one.
 * **Windows.** Reading a channel group's windows takes 6 cycles (one row of PEs) or 4 (more rows) for 3x3 with stride
-  1; else one a tap, twice (one row) or four times that with stride 2; and one more in which they are taken. The next
+  1, 18 (four rows: 24) with stride 2, and for 1x1 one for each channel block of each pixel of the tile. The next
   windows load while groups issue; where those are fewer, the issue waits (``stall_windows``).
-* **Drain.** Two output channels of a tile leave a cycle: 8 cycles a block of 16. Where a pass has fewer groups than
+* **Drain.** Four output channels of a tile leave a cycle: 4 cycles a block of 16. Where a pass has fewer groups than
   that, or a block waits for its residual, the accumulator buffers run out (``stall_accumulators``).
-* **Between layers.** A layer starts when the one before has written its last result: 16 cycles until the first windows
-  are there (8 of them ``stall_windows``), 13 through the PEs after the last group, 8 a block for the drain of the last
-  pass, 7 and a few for requantising and writing, and 3 in the sequencer: 51 to 76 a layer on ResNet-20 at P = 16.
-* **Between images.** One cycle, or the wait for the image input where that is slower.
+* **Between layers.** A layer begins while the one before still leaves the PEs and the drain, as soon as the rows that
+  it reads are written. Only the pool and the layer that reads a pool wait for their predecessors' last result, and
+  maps of few tiles for the rows they need.
+* **Between images.** The next image begins likewise, while the last layers of the one before end; or it waits for the
+  image input where that is slower.
 
-The recurrences are those of :mod:`tritforge.layer_timing`; nothing in them was fitted to measurements. Times are in
+The recurrences are those of :mod:`tritforge.core_timing`; nothing in them was fitted to measurements. Times are in
 clock cycles throughout.
 """
 
@@ -23,41 +24,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tritforge.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
 from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
-from tritforge.layer_timing import STEP_TO_DONE, LayerShape, LayerTiming, Word
+from tritforge.parameters import AcceleratorParameters
 from tritforge.pe_groups import TAPS
 from tritforge.program import OverlayProgram
 
-DESCRIPTOR_FETCH = 19
-"""sequencer: from a layer's begin until the next one's descriptor is there."""
-DONE_TO_BEGIN = 2
-"""sequencer: from a layer's end to the next one's begin, which is one cycle before its start pulse."""
-IMAGE_GAP = 1
-"""sequencer: from an image's end to the start of the next, when it is there."""
-INPUT_TURN = 3
-"""image_input, sequencer: from a buffer's last beat to the image's start, and from its end to the next beat."""
+IMAGES = 8
+"""Images in a row whose times are followed; the mean distance is that of the later half."""
+INPUT_TO_START = 2
+"""image_input, sequencer: from a buffer's last beat to the image's entry."""
+END_TO_INPUT = 3
+"""sequencer, image_input: from the end of the image that had a buffer to the next beat into it."""
 
 
 @dataclass(frozen=True)
 class LayerPrediction:
-    """A layer of one image.
+    """A layer of an image.
 
     Attributes:
         name: the layer.
-        cycles: what the layer's cycle counter counts, from its start to its end.
+        cycles: of a row of images: from the end of the layer before to its own, as the layer's cycle counter counts.
+        alone_cycles: the same of an image alone.
         issued: groups issued: tiles times active groups.
         dense: groups that would be issued without skipping: tiles times groups of the layer's shape.
         stall_windows, stall_accumulators: cycles in which a group waited for windows or for an accumulator buffer.
-        port_cycles: cycles that keep the image input from the feature maps.
     """
 
     name: str
     cycles: int
+    alone_cycles: int
     issued: int
     dense: int
     stall_windows: int
     stall_accumulators: int
-    port_cycles: int
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Prediction:
     """Cycles of one program.
 
     Attributes:
-        layers: every layer of one image, in order.
-        latency_cycles: from an image's start to its end, as the LAST_LATENCY counter counts.
+        layers: every layer of an image, in order.
+        latency_cycles: of an image alone, from its start to its end, as the LAST_LATENCY counter counts.
         input_cycles: cycles a whole image needs to come in while the array computes, a beat a cycle.
         cycles_per_image: from result to result when images are streamed back to back.
     """
@@ -92,67 +92,98 @@ class Prediction:
         return self.issued
 
 
-def predict(program: OverlayProgram) -> Prediction:
+def predict(program: OverlayProgram, images: int = IMAGES) -> Prediction:
     """Cycles of a program; images are taken to be there, and results to be taken, as fast as the streams go.
 
-    Exact for one image and where the array bounds a row of images. Where their input bounds it, an image of more than
-    four channels can take 1 % longer: long reads of a residual hold up its writes.
+    Args:
+        images: images in a row to follow, at least 2.
+
+    Exact where the array bounds a row of images. Where their input bounds it, their distance is an estimate: which of
+    their writes wait for window reads is not followed.
     """
     frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)
-    begin = 0
-    done = -DONE_TO_BEGIN
-    ready = 0
+    fields = [unpack(LAYER, frame) for frame in frames[1:]]
+    shapes = [layer_shape(program, fields, index) for index in range(len(fields))]
+    core = CoreTiming(2 * program.parameters.pass_outputs // program.parameters.group_channels)
+    runs: list[list[LayerTimes]] = []
+    there = incoming = 0
+    for image in range(images):
+        if image:
+            freed = runs[image - 2][-1].done + END_TO_INPUT if image > 1 else 0
+            there = max(there, freed) + incoming
+        runs.append(
+            [core.layer(shape, None if index else there + INPUT_TO_START) for index, shape in enumerate(shapes)]
+        )
+        if image == 0:
+            incoming = program.beats_per_image
+            if unpack(HEADER, frames[0])["quad_input"]:
+                # Every beat is a write, and waits when windows are read; wider images write every few beats only.
+                incoming += sum(times.window_reads for times in runs[0])
+    ends = [run[-1].done for run in runs]
+    first, last = images // 2 - 1, images - 1
     layers = []
-    for name, frame in zip(program.layer_names, frames[1:], strict=True):
-        fields = unpack(LAYER, frame)
-        timing = LayerTiming(layer_shape(program, fields))
-        begin = max(done + DONE_TO_BEGIN, ready)
-        ready = begin + DESCRIPTOR_FETCH
-        end = timing.run()
-        done = begin + 1 + end
+    for index, name in enumerate(program.layer_names):
+        times = runs[-1][index]
+        before = runs[-1][index - 1].done if index else max(ends[-2], times.enters)
+        alone = runs[0][index - 1].done if index else runs[0][0].enters
         layers.append(
             LayerPrediction(
                 name=name,
-                cycles=end - 1,
-                issued=timing.issued,
-                dense=fields["tiles_y"] * fields["tiles_x"] * fields["skippable_groups"],
-                stall_windows=timing.stall_windows,
-                stall_accumulators=timing.stall_accumulators,
-                port_cycles=timing.port_cycles * (not fields["logits"]),
+                cycles=times.done - before,
+                alone_cycles=runs[0][index].done - alone,
+                issued=times.issued,
+                dense=fields[index]["tiles_y"] * fields[index]["tiles_x"] * fields[index]["skippable_groups"],
+                stall_windows=times.stall_windows,
+                stall_accumulators=times.stall_accumulators,
             )
         )
-    latency = done + DONE_TO_BEGIN
-    incoming = program.beats_per_image
-    if unpack(HEADER, frames[0])["quad_input"]:
-        # Every beat is a write, and waits when the port is taken; wider images write every few beats only.
-        incoming += sum(layer.port_cycles for layer in layers)
-    turn = (incoming + latency + INPUT_TURN) / 2
-    return Prediction(tuple(layers), latency, incoming, max(latency + IMAGE_GAP, incoming, turn))
+    return Prediction(
+        layers=tuple(layers),
+        latency_cycles=ends[0] - runs[0][0].enters,
+        input_cycles=incoming,
+        cycles_per_image=(ends[last] - ends[first]) / (last - first),
+    )
 
 
-def layer_shape(program: OverlayProgram, fields: dict[str, int]) -> LayerShape:
-    """What a layer's descriptor fields and bitmaps mean for its timing."""
-    parameters = program.parameters
+def layer_shape(program: OverlayProgram, layers: list[dict[str, int]], index: int) -> LayerShape:
+    """What a layer's descriptor fields and bitmaps, and the layer before, mean for its timing."""
+    parameters, fields = program.parameters, layers[index]
+    before = layers[index - 1] if index else None
     pass_words = parameters.pass_outputs // parameters.group_channels
-    rows = parameters.tile_rows
-    halves = (2 if rows > 1 else 1) * 2
-    per_tap = halves if fields["stride_2"] else 1
-    if fields["pointwise"]:
-        taps = [min(TAPS, fields["input_blocks"] - TAPS * group) for group in range(fields["groups"])]
-        steps = [count * per_tap for count in taps]
-    elif fields["stride_2"]:
-        steps = [TAPS * per_tap] * fields["groups"]
-    else:
-        steps = [2 * (-(-(rows + 2) // rows))] * fields["groups"]
+
+    def follows(kind: str) -> bool:
+        return bool(before) and not fields[f"{kind}_is_image"] and fields[f"{kind}_base"] == before["output_base"]
+
+    factor = 1 + fields["stride_2"]
+    residual_factor = 1 + fields["residual_stride_2"]
     return LayerShape(
         words=_tile_words(program, fields, pass_words),
-        tiles=fields["tiles_y"] * fields["tiles_x"],
-        load_steps=tuple(steps),
-        buffers=2 * pass_words >> fields["buffer_log2"],
-        pairs=parameters.group_channels // 2,
-        residual_reads=_residual_reads(fields, pass_words, halves) if fields["residual"] else None,
-        end_delay=STEP_TO_DONE + parameters.pes.bit_length() + 1,
+        passes=fields["passes"],
+        tiles_y=fields["tiles_y"],
+        tiles_x=fields["tiles_x"],
+        load_steps=_load_steps(parameters, fields),
+        buffer_blocks=1 << fields["buffer_log2"],
+        quads=parameters.group_channels // 4,
+        end_delay=STEP_TO_SUMS + parameters.pes.bit_length() - 1 if fields["pool_outputs"] else STEP_TO_TILE,
+        writes=not fields["logits"],
+        input_rows=(factor, 1 if fields["pointwise"] and factor == 1 else 2) if follows("input") else None,
+        residual_rows=(residual_factor, residual_factor) if follows("residual") else None,
+        quad_reads=_quad_reads(parameters, fields, pass_words) if fields["residual"] else (),
+        waits_for_end=fields["kind"] == 1,
     )
+
+
+def _load_steps(parameters: AcceleratorParameters, fields: dict[str, int]) -> tuple[tuple[int, int, int, int], ...]:
+    """Steps of every channel group's windows: inner tiles, last column of tiles, last row, last of both."""
+    rows, columns = parameters.tile_rows, parameters.tile_columns
+    if not fields["pointwise"]:
+        steps = 6 * max(3, rows) if fields["stride_2"] else 2 * (-(-(rows + 2) // rows))
+        return ((steps,) * 4,) * fields["groups"]
+    last_rows = (fields["output_height"] - 1) % rows + 1
+    last_columns = (fields["output_width"] - 1) % columns + 1
+    taps = [min(TAPS, fields["input_blocks"] - TAPS * group) for group in range(fields["groups"])]
+    pixels = (rows * columns, rows * last_columns, last_rows * columns, last_rows * last_columns)
+    return tuple(tuple(count * each for each in pixels) for count in taps)  # type: ignore[misc]
 
 
 def _tile_words(program: OverlayProgram, fields: dict[str, int], pass_words: int) -> tuple[Word, ...]:
@@ -181,16 +212,20 @@ def _tile_words(program: OverlayProgram, fields: dict[str, int], pass_words: int
     return tuple(words)
 
 
-def _residual_reads(fields: dict[str, int], pass_words: int, halves: int) -> tuple[tuple[tuple[bool, ...], ...], ...]:
-    """By pass and block: one flag a residual step, false where zero channels stand in for the map."""
-    per_part = halves if fields["residual_stride_2"] else 1
+def _quad_reads(
+    parameters: AcceleratorParameters, fields: dict[str, int], pass_words: int
+) -> tuple[tuple[int, ...], ...]:
+    """By pass and quad: reads of the feature map; none where zero channels stand in for it, or a word is still there."""
+    quads = parameters.group_channels // 4
+    strided = (4 if parameters.tile_rows > 1 else 2) if fields["residual_stride_2"] else 0
+    half = quads // 2 if fields["residual_half"] else 0
     reads = []
     for index in range(fields["passes"]):
         blocks = fields["last_words"] if index + 1 == fields["passes"] else pass_words
         of_pass = []
-        for block in range(index * pass_words, index * pass_words + blocks):
-            first = block - fields["residual_offset"]
-            sources = (first - 1, first) if fields["residual_half"] else (first,)
-            of_pass.append(tuple(0 <= s < fields["residual_blocks"] for s in sources for _ in range(per_part)))
+        for quad in range(index * pass_words * quads, (index * pass_words + blocks) * quads):
+            word, lane = divmod(quad - half, quads)
+            there = 0 <= word - fields["residual_offset"] < fields["residual_blocks"]
+            of_pass.append((strided or int(lane == 0)) * there)
         reads.append(tuple(of_pass))
     return tuple(reads)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.arithmetic import BIAS_BITS
+from tritforge.arithmetic import BIAS_BITS, SUM_BITS
 from tritforge.descriptor import HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
 from tritforge.errors import CapacityError
 from tritforge.group_images import QUAD, group_images
@@ -127,21 +127,35 @@ def _check_supported(network: Network, parameters: AcceleratorParameters) -> Non
 
 
 def _check_sums(network: Network, layer: Layer, parameters: AcceleratorParameters) -> None:
-    """Refuse a layer whose sums over unsigned activations could leave the accumulators."""
+    """Refuse a layer whose sums over unsigned activations could leave the accumulators, or its results the requantiser."""
     bits = network.input.bits if layer.input == INPUT else network.activation_bits
+    top = (1 << bits) - 1
+    bias, residual = layer.bias, 0
     if isinstance(layer, AveragePool):
         _, height, width = network.shapes[layer.input]
-        highest, lowest = height * width, 0
+        highest = np.full(len(layer.multiplier), top * height * width)
+        lowest = np.zeros_like(highest)
     else:
         weights = layer.weights.astype(np.int64)
-        highest = int(np.maximum(weights, 0).sum(axis=(1, 2, 3)).max())
-        lowest = int(np.minimum(weights, 0).sum(axis=(1, 2, 3)).min())
-    top, limit = (1 << bits) - 1, 1 << (parameters.accumulator_bits - 1)
-    for bound in (top * highest, top * lowest):
+        highest = top * np.maximum(weights, 0).sum(axis=(1, 2, 3))
+        lowest = top * np.minimum(weights, 0).sum(axis=(1, 2, 3))
+        bias = uncentred_bias(layer, network.input)
+        if layer.residual is not None:
+            largest = network.input.bits if layer.residual == INPUT else network.activation_bits
+            residual = layer.residual_multiplier * ((1 << largest) - 1)
+    _check_range(layer, "sums", lowest, highest, parameters.accumulator_bits, "accumulators")
+    ends = np.stack([layer.multiplier.astype(object) * highest, layer.multiplier.astype(object) * lowest])
+    results = ends.min(axis=0) + bias, ends.max(axis=0) + bias + residual + ((1 << layer.shift) >> 1)
+    _check_range(layer, "M * acc + B + R * res", *results, SUM_BITS, "requantisers")
+
+
+def _check_range(layer: Layer, what: str, lowest: NDArray, highest: NDArray, bits: int, where: str) -> None:
+    limit = 1 << (bits - 1)
+    for bound in (int(highest.max()), int(lowest.min())):
         if not -limit <= bound < limit:
             raise CapacityError(
-                f"layer {layer.name}: sums can reach {bound}; the accelerator's {parameters.accumulator_bits}-bit "
-                f"accumulators hold {-limit} to {limit - 1}"
+                f"layer {layer.name}: {what} can reach {bound}; the accelerator's {bits}-bit {where} hold "
+                f"{-limit} to {limit - 1}"
             )
 
 

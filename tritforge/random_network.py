@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.arithmetic import BIAS_BITS, LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS
+from tritforge.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS
 from tritforge.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network, output_size
 from tritforge.pe_groups import group_weights, nonzero_groups, ungroup_weights
 
@@ -34,6 +34,8 @@ SIZES = ((1, 1), (1, 2), (3, 1), (5, 7), (9, 3), (8, 8), (16, 16), (7, 16), (4, 
 STEM_CHANNELS = 4
 CHANNEL_STEP = 16
 MAX_CHANNELS = 128
+BIAS_LIMIT = 1 << (SUM_BITS - 2)
+"""Biases leave the other terms of the 48-bit sum as much room as they take."""
 
 
 def random_network(
@@ -161,7 +163,7 @@ def random_affine(
     low, high = -(1 << (MULTIPLIER_BITS - 1)), (1 << (MULTIPLIER_BITS - 1)) - 1
     multiplier = np.clip(np.rint(gain * (1 << shift)), low, high).astype(np.int64)
     multiplier[multiplier == 0] = 1
-    least, most = -(1 << (BIAS_BITS - 1)), (1 << (BIAS_BITS - 1)) - 1
+    least, most = -BIAS_LIMIT, BIAS_LIMIT - 1
     target = rng.uniform(-0.1, 1.1, count) * top * (1 << shift)
     bias = np.clip(np.rint(target - multiplier * centre), least, most).astype(np.int64)
     fate = rng.random(count)
@@ -275,9 +277,9 @@ class _Builder:
         centre = (weights * middle).sum(axis=(1, 2, 3))
         spread = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3))) * highest
         multiplier, bias, shift = random_affine(self.rng, centre, spread, self.bits)
-        # The accelerator keeps B with the zero points folded in: both must fit.
+        # The accelerator keeps B with the zero points folded in: both leave it room for the other terms.
         folded = multiplier * np.rint((weights * np.reshape(zero, (1, -1, 1, 1))).sum(axis=(1, 2, 3))).astype(np.int64)
-        limit = 1 << (BIAS_BITS - 1)
+        limit = BIAS_LIMIT
         bias = np.clip(bias, np.maximum(-limit, -limit + folded), np.minimum(limit - 1, limit - 1 + folded))
         stored: NDArray[np.bool_] | None = None
         active: tuple[NDArray[np.bool_], ...] = ()

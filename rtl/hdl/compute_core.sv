@@ -126,28 +126,19 @@ module compute_core
     .group_valid_o(group_valid), .group_ready_i(group_ready), .group_o(group)
   );
 
-  // Drain and residual each follow the passes at their own pace.
+  // The drain follows the passes at its own pace.
   localparam int unsigned PassDepth = 16;
-  logic  drain_pass_in_ready, drain_pass_valid, drain_pass_ready;
-  logic  residual_pass_in_ready, residual_pass_valid, residual_pass_ready;
-  pass_t drain_pass, residual_pass;
-  logic [$clog2(PassDepth):0] drain_pass_count, residual_pass_count;
+  logic  drain_pass_valid, drain_pass_ready;
+  pass_t drain_pass;
+  logic [$clog2(PassDepth):0] drain_pass_count;
 
-  assign scan_pass_ready = drain_pass_in_ready && residual_pass_in_ready;
-
-  fifo #(.Width($bits(pass_t)), .Depth(PassDepth)) u_drain_passes (
-    .clk_i, .rst_i, .valid_i(scan_pass_valid && scan_pass_ready), .ready_o(drain_pass_in_ready), .data_i(scan_pass),
+  fifo #(.Width($bits(pass_t)), .Depth(PassDepth)) u_passes (
+    .clk_i, .rst_i, .valid_i(scan_pass_valid), .ready_o(scan_pass_ready), .data_i(scan_pass),
     .valid_o(drain_pass_valid), .ready_i(drain_pass_ready), .data_o(drain_pass), .count_o(drain_pass_count)
   );
 
-  fifo #(.Width($bits(pass_t)), .Depth(PassDepth)) u_residual_passes (
-    .clk_i, .rst_i, .valid_i(scan_pass_valid && scan_pass_ready && layers[scan_pass.slot].residual), .ready_o(residual_pass_in_ready),
-    .data_i(scan_pass),
-    .valid_o(residual_pass_valid), .ready_i(residual_pass_ready), .data_o(residual_pass), .count_o(residual_pass_count)
-  );
-
-  logic unused_counts;
-  assign unused_counts = ^{drain_pass_count, residual_pass_count};
+  logic unused_count;
+  assign unused_count = ^drain_pass_count;
 
   assign tile_end_o    = scan_pass_valid && scan_pass_ready && scan_pass.last_of_tile;
   assign tile_slot_o   = scan_pass.slot;
@@ -174,7 +165,7 @@ module compute_core
   logic [4:0]             apply_shift;
 
   group_issue #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_issue (
-    .clk_i, .rst_i, .group_valid_i(group_valid), .group_ready_o(group_ready), .group_i(group),
+    .clk_i, .rst_i, .idle_i(!busy_o), .group_valid_i(group_valid), .group_ready_o(group_ready), .group_i(group),
     .windows_full_i(windows_full), .windows_take_o(windows_take), .windows_move_o(windows_move),
     .slot_o(slot_addr_o), .release_i(acc_release),
     .apply_valid_o(apply_valid), .apply_addr_o(apply_addr), .apply_shift_o(apply_shift),
@@ -196,22 +187,9 @@ module compute_core
   );
 
   // ---- Results. ----
-  logic                                       residual_valid, residual_claim, residual_release;
-  logic [Pes-1:0][WordBits-1:0]               residual;
-  logic                                       residual_read_valid, residual_read_ready;
+  logic                                       residual_valid;
   logic [Rows-1:0][Columns-1:0][AddrBits-1:0] residual_addr;
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] residual_data;
-
-  residual_fetch #(
-    .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs)
-  ) u_residual (
-    .clk_i, .rst_i, .layers_i(layers), .residual_waits_i(residual_waits), .rows_written_i(rows_written),
-    .pass_valid_i(residual_pass_valid), .pass_ready_o(residual_pass_ready), .pass_i(residual_pass),
-    .read_valid_o(residual_read_valid), .read_ready_i(residual_read_ready), .read_addr_o(residual_addr),
-    .read_data_i(residual_data),
-    .block_valid_o(residual_valid), .block_claim_i(residual_claim), .block_o(residual),
-    .block_release_i(residual_release)
-  );
 
   logic                                       tile_valid;
   logic [Rows-1:0][Columns-1:0]               tile_mask;
@@ -222,12 +200,12 @@ module compute_core
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs),
     .PoolChannels(PoolChannels)
   ) u_drain (
-    .clk_i, .rst_i, .layers_i(layers),
+    .clk_i, .rst_i, .idle_i(!busy_o), .layers_i(layers),
     .pass_valid_i(drain_pass_valid), .pass_ready_o(drain_pass_ready), .pass_i(drain_pass), .pass_done_i(pass_done),
     .acc_valid_o(acc_valid), .acc_quad_o(acc_quad), .acc_i(acc), .acc_release_o(acc_release),
     .affine_addr_o, .affine_i(affine_rdata_i),
-    .residual_valid_i(residual_valid), .residual_claim_o(residual_claim), .residual_i(residual),
-    .residual_release_o(residual_release),
+    .residual_waits_i(residual_waits), .residual_valid_o(residual_valid), .residual_addr_o(residual_addr),
+    .residual_data_i(residual_data),
     .tile_valid_o(tile_valid), .tile_mask_o(tile_mask), .tile_addr_o(tile_addr), .tile_data_o(tile_data),
     .logits_valid_o, .logits_o, .rows_written_o(rows_written), .layer_done_o
   );
@@ -236,8 +214,7 @@ module compute_core
     .clk_i,
     .window_en_i(window_en), .window_valid_i(window_valid), .window_addr_i(window_addr), .window_data_o(window_data),
     .tile_valid_i(tile_valid), .tile_mask_i(tile_mask), .tile_addr_i(tile_addr), .tile_data_i(tile_data),
-    .residual_valid_i(residual_read_valid), .residual_ready_o(residual_read_ready), .residual_addr_i(residual_addr),
-    .residual_data_o(residual_data),
+    .residual_valid_i(residual_valid), .residual_addr_i(residual_addr), .residual_data_o(residual_data),
     .pixel_valid_i, .pixel_ready_o, .pixel_row_i, .pixel_column_i, .pixel_addr_i, .pixel_data_i
   );
 

@@ -20,6 +20,8 @@ module drain
 ) (
   input  logic   clk_i,
   input  logic   rst_i,
+  /// No layer is in the core.
+  input  logic   idle_i,
   /// Constant from a layer's first pass to its end.
   input  layer_t [LayerSlots-1:0] layers_i,
 
@@ -89,7 +91,7 @@ module drain
   logic [Pes-1:0][DrainChannels-1:0][ActivationBits-1:0]   straight, gathered;
 
   drain_sequencer #(.Pes(Pes), .GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_sequencer (
-    .clk_i, .rst_i, .layers_i,
+    .clk_i, .rst_i, .idle_i, .layers_i,
     .pass_valid_i, .pass_ready_o, .pass_i, .pass_done_i, .layer_done_i(layer_done_o),
     .next_o(next), .next_ready_i(next_ready), .begin_o(begins),
     .want_o(want), .lane_o(want_lane), .step_i(step), .affine_addr_o,

@@ -22,6 +22,8 @@ module drain_sequencer
 ) (
   input  logic   clk_i,
   input  logic   rst_i,
+  /// No layer is in the core: the ring begins anew.
+  input  logic   idle_i,
   input  layer_t [LayerSlots-1:0] layers_i,
 
   input  logic  pass_valid_i,
@@ -119,7 +121,8 @@ module drain_sequencer
     end else begin
       if (begins) running_q <= 1'b1;
       else if (ends) running_q <= 1'b0;
-      if (begins) position_q <= base + mask + 1'b1;
+      if (idle_i) position_q <= '0;
+      else if (begins) position_q <= base + mask + 1'b1;
       done_q <= done_q + CountBits'(pass_done_i) - CountBits'(begins);
       open_q <= open_q + 2'(ends && last_q) - 2'(layer_done_i);
       assert (!(pass_done_i && done_q == CountBits'(2 * PassWords)))

@@ -17,6 +17,8 @@ module group_issue
 ) (
   input  logic clk_i,
   input  logic rst_i,
+  /// No layer is in the core: the ring begins anew, so that an image takes as long whatever came before.
+  input  logic idle_i,
 
   input  logic   group_valid_i,
   output logic   group_ready_o,
@@ -80,7 +82,8 @@ module group_issue
       free_q     <= CountBits'(Blocks);
     end else begin
       if (fire) first_q <= group_i.last;
-      if (fire && first_q) position_q <= base + mask + 1'b1;
+      if (idle_i) position_q <= '0;
+      else if (fire && first_q) position_q <= base + mask + 1'b1;
       free_q <= free_q + release_i - (fire && first_q ? needed : '0);
       assert (free_q <= CountBits'(Blocks)) else $error("group_issue: more blocks free than there are");
     end

@@ -59,8 +59,8 @@ module window_loader
 
   prep_e               prep_q;
   load_t               request_q;
-  layer_t              requested;
-  logic                prepared_taken, rows_ready_q;
+  layer_t              request_layer;
+  logic                prepared_taken, rows_ready_q, last_tile_row, last_tile_column;
   logic [AddrBits-1:0] row_product_q, column_product_q, pointer_q;
   logic [12:0]         chunk_y_q, chunk_x_q, rows_needed_q;
   logic [3:0]          taps_q;
@@ -69,9 +69,11 @@ module window_loader
   logic [ColIdxBits-1:0] last_j_q;
   mode_e                 mode;
 
-  assign requested    = layers_i[request_q.slot];
-  assign mode         = requested.pointwise ? Pixel : requested.stride_2 ? Strided : Chunk;
-  assign first_block  = requested.pointwise ? 8'(request_q.group * 8'(Taps)) : request_q.group;
+  assign last_tile_row    = request_q.tile_y + 1'b1 == request_layer.tiles_y;
+  assign last_tile_column = request_q.tile_x + 1'b1 == request_layer.tiles_x;
+  assign request_layer    = layers_i[request_q.slot];
+  assign mode         = request_layer.pointwise ? Pixel : request_layer.stride_2 ? Strided : Chunk;
+  assign first_block  = request_layer.pointwise ? 8'(request_q.group * 8'(Taps)) : request_q.group;
   assign load_ready_o = prep_q == PrepIdle;
 
   always_ff @(posedge clk_i) begin
@@ -87,20 +89,20 @@ module window_loader
     end
     if (load_ready_o) request_q <= load_i;
     if (prep_q == PrepMultiply) begin
-      row_product_q    <= AddrBits'((AddrBits'(request_q.tile_y) << requested.stride_2) * requested.input_row_stride);
-      column_product_q <= AddrBits'((AddrBits'(request_q.tile_x) << requested.stride_2) * AddrBits'(requested.input_blocks));
-      chunk_y_q        <= 13'(request_q.tile_y) << requested.stride_2;
-      chunk_x_q        <= 13'(request_q.tile_x) << requested.stride_2;
-      taps_q           <= requested.input_blocks - first_block >= 8'(Taps) ? 4'(Taps) :
-                                                                             4'(requested.input_blocks - first_block);
-      rows_needed_q    <= requested.stride_2 ? {request_q.tile_y, 1'b0} + 13'd2 :
-                                               13'(request_q.tile_y) + (requested.pointwise ? 13'd1 : 13'd2);
+      row_product_q    <= AddrBits'((AddrBits'(request_q.tile_y) << request_layer.stride_2) * request_layer.input_row_stride);
+      column_product_q <= AddrBits'((AddrBits'(request_q.tile_x) << request_layer.stride_2) * AddrBits'(request_layer.input_blocks));
+      chunk_y_q        <= 13'(request_q.tile_y) << request_layer.stride_2;
+      chunk_x_q        <= 13'(request_q.tile_x) << request_layer.stride_2;
+      taps_q           <= request_layer.input_blocks - first_block >= 8'(Taps) ? 4'(Taps) :
+                                                                             4'(request_layer.input_blocks - first_block);
+      rows_needed_q    <= request_layer.stride_2 ? {request_q.tile_y, 1'b0} + 13'd2 :
+                                               13'(request_q.tile_y) + (request_layer.pointwise ? 13'd1 : 13'd2);
       // Pixels of the tile that lie on the map.
-      last_i_q <= 16'(request_q.tile_y) + 16'd1 == 16'(requested.tiles_y) ? RowIdxBits'(requested.output_height - 12'd1) : '1;
-      last_j_q <= 16'(request_q.tile_x) + 16'd1 == 16'(requested.tiles_x) ? ColIdxBits'(requested.output_width - 12'd1) : '1;
+      last_i_q <= Rows == 1 ? '0 : last_tile_row ? RowIdxBits'(request_layer.output_height - 12'd1) : '1;
+      last_j_q <= last_tile_column ? ColIdxBits'(request_layer.output_width - 12'd1) : '1;
     end
     if (prep_q == PrepAdd) begin
-      pointer_q <= requested.input_base + row_product_q + column_product_q + AddrBits'(first_block);
+      pointer_q <= request_layer.input_base + row_product_q + column_product_q + AddrBits'(first_block);
     end
     rows_ready_q <= !input_waits_i[request_q.slot] || 13'(rows_written_i) >= rows_needed_q;
   end
@@ -164,7 +166,7 @@ module window_loader
       step_q.mode    <= mode;
       step_q.first   <= 1'b1;
       step_slot_q    <= request_q.slot;
-      stride_2_q     <= requested.stride_2;
+      stride_2_q     <= request_layer.stride_2;
       step_pointer_q <= pointer_q;
       step_y_q       <= chunk_y_q;
       step_x_q       <= chunk_x_q;

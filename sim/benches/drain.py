@@ -254,6 +254,7 @@ async def layers_leave_the_accumulators(dut, pattern: str) -> None:
     tb = TB(dut, pattern)
     for name in ("pass_valid", "pass_done", "residual_waits"):
         getattr(dut, f"{name}_i").value = 0
+    dut.idle_i.value = 0
     await start(dut)
     for number in range(6):
         tb.add(residual=number % 3 < 2)
@@ -273,6 +274,7 @@ async def layers_follow_each_other_without_a_gap(dut) -> None:
     tb = TB(dut, "none")
     for name in ("pass_valid", "pass_done", "residual_waits"):
         getattr(dut, f"{name}_i").value = 0
+    dut.idle_i.value = 0
     await start(dut)
     for _ in range(6):
         tb.add()

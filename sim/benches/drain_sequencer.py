@@ -185,6 +185,7 @@ async def passes_drain_in_order(dut, passes: str, sums: str, residuals: str) -> 
     tb = TB(dut, passes, sums, residuals)
     for name in ("pass_valid", "pass_done", "layer_done", "next_ready", "step"):
         getattr(dut, f"{name}_i").value = 0
+    dut.idle_i.value = 0
     await start(dut)
     cycles, steps = await tb.run(9)
     assert cycles <= steps + 3 * 16 or (passes, sums, residuals) != ("none",) * 3

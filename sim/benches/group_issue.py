@@ -129,7 +129,7 @@ class TB:
 async def groups_wait_for_windows_and_buffers(dut, groups: str, windows: str, buffers: str) -> None:
     """Layers of every size of buffer after every other, without a gap."""
     tb = TB(dut, groups, windows, buffers)
-    for name in ("group_valid", "windows_full", "release"):
+    for name in ("idle", "group_valid", "windows_full", "release"):
         getattr(dut, f"{name}_i").value = 0
     await start(dut)
     sizes = list(range((tb.outputs // tb.channels).bit_length()))
@@ -140,5 +140,12 @@ async def groups_wait_for_windows_and_buffers(dut, groups: str, windows: str, bu
     for _ in range(3):
         await tb.cycle()
     assert tb.free == tb.blocks
+    # Without a layer in the core the ring begins anew.
+    dut.idle_i.value, tb.position = 1, 0
+    await tb.cycle()
+    dut.idle_i.value = 0
+    tb.stream = tb.layer(0, 3) + tb.layer(sizes[-1], 3)
+    while tb.stream or tb.draining:
+        await tb.cycle()
     assert tb.stalls["windows"] or windows != "idle"
     assert tb.stalls["accumulators"] or buffers != "idle"

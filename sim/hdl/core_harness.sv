@@ -40,6 +40,7 @@ module core_harness
 
   output logic        image_start_o,
   output logic        image_done_o,
+  output logic        image_event_o,
   output logic [31:0] cycles_o,
   output logic [31:0] issued_o,
   output logic [31:0] stall_windows_o,
@@ -80,19 +81,24 @@ module core_harness
     .stall_accumulators_o(stall_accumulators), .tile_end_o(), .tile_slot_o(), .tile_groups_o()
   );
 
-  // Counters of the last image.
+  // Counters since the start of the simulation.
   always_ff @(posedge clk_i) begin
-    if (image_start_o) begin
+    if (rst_i) begin
       cycles_o             <= '0;
       issued_o             <= '0;
       stall_windows_o      <= '0;
       stall_accumulators_o <= '0;
-    end else if (busy) begin
+    end else begin
       cycles_o             <= cycles_o + 1'b1;
       issued_o             <= issued_o + 32'(issued);
       stall_windows_o      <= stall_windows_o + 32'(stall_windows);
       stall_accumulators_o <= stall_accumulators_o + 32'(stall_accumulators);
     end
   end
+
+  assign image_event_o = image_start_o || image_done_o;
+
+  logic unused;
+  assign unused = busy;
 
 endmodule
