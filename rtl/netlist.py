@@ -45,7 +45,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Area:
-    """What a netlist takes: LUTs of logic, memory and shift registers, flip-flops, CARRY4, block RAM of 36 Kbit, DSP."""
+    """What a netlist takes: LUTs of logic, memory and shift registers, FFs, CARRY4, block RAM of 36 Kbit, DSPs."""
 
     lut_logic: int = 0
     lutram: int = 0

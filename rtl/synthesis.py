@@ -24,10 +24,12 @@ from tritforge.rtl.netlist import Module, read_modules
 BUILD_VARIABLE = "TRITFORGE_BUILD"
 """Environment variable that moves the build folder; ``build`` in the working folder otherwise."""
 
-TECHNOLOGY = "TRITFORGE_XC7"
-"""Macro under which modules take the primitives of the 7-series instead of their behaviour."""
+PRIMITIVES = Path(__file__).resolve().parent / "primitives" / "xc7_primitives.sv"
+"""Primitives of the 7-series as models; read first, it has modules take them instead of their behaviour."""
 
-FLATTENED = frozenset({"adder_tree", "add_row", "pair_row", "fifo", "gather_axis", "ram_tdp", "register_copies"})
+PRIMITIVE_NAMES = ("LUT6_2", "CARRY4")
+
+FLATTENED = frozenset({"add_row", "adder_tree", "carry_chain", "fifo", "gather_axis", "pair_row", "ram_tdp"})
 """Modules that are no units: small ones, whose logic merges with that of the unit around them."""
 
 DELAY_PS = 6000
@@ -146,9 +148,9 @@ def _synthesise_unit(unit: Unit, root: Path) -> Path:
 
 def _script(unit: Unit, sources: Sequence[Path], boxes: Mapping[str, Path]) -> list[str]:
     given = [f"-G {name}={value}" for name, value in unit.parameters]
-    closed = [f"--blackboxed-module {name}" for name in boxes]
-    files = [*map(str, sources), "boxes.sv"]
-    options = [f"-D {TECHNOLOGY}", *given, *closed, f"--top {unit.module}", *files]
+    closed = [f"--blackboxed-module {name}" for name in (*PRIMITIVE_NAMES, *boxes)]
+    files = [str(PRIMITIVES), *map(str, sources), "boxes.sv"]
+    options = ["--single-unit", *given, *closed, f"--top {unit.module}", *files]
     # A black box must have no parameters; which they were is read from the netlist before.
     names = sorted({name for path in boxes.values() for name in _parameter_names(path, "parameter|localparam")})
     unset = [" ".join(["setparam", *(f"-unset {name}" for name in names), *(f"t:{box}" for box in boxes)])]
@@ -208,7 +210,7 @@ def _parameter_names(path: Path, keyword: str) -> list[str]:
 
 def _digest(script: str, sources: Iterable[Path], boxes: Mapping[str, Path]) -> str:
     digest = hashlib.sha256(script.encode())
-    for path in sources:
+    for path in [PRIMITIVES, *sources]:
         digest.update(path.read_bytes() + b"\0")
     for path in boxes.values():
         digest.update(_header(path).encode() + b"\0")

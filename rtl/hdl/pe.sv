@@ -1,87 +1,118 @@
 /// Processing element: one PE group applied to one window, a new one every cycle, without multipliers.
 ///
-/// Trits come in pairs (enable 1, enable 2, relative sign, sign), see the pair coding in docs/arithmetic.md. Each pair
-/// becomes one add or subtract; the pairs of each quad of channel lanes are summed; quads are added, in quad-shift mode
-/// with weights 1, 2, 4, 8 so that one pass covers several bit planes; the plane's shift comes last.
+/// Rows of adders, a register behind each; see pe_pkg for their shape and why they are unsigned. In quad-shift mode
+/// quads count 1, 2, 4, 8, so that one pass covers several bit planes; the plane's shift comes last.
 module pe
   import tritforge_pkg::*;
+  import pe_pkg::*;
 #(
   parameter int unsigned GroupChannels  = 16,
   parameter int unsigned ActivationBits = 8,
-  localparam int unsigned Words   = GroupChannels / 2,
-  localparam int unsigned Quads   = GroupChannels / 4,
-  localparam int unsigned AccBits = acc_bits(ActivationBits)
+  localparam int unsigned Words     = GroupChannels / 2,
+  localparam int unsigned Quads     = GroupChannels / 4,
+  localparam int unsigned AccBits   = acc_bits(ActivationBits),
+  localparam int unsigned SumBits   = ActivationBits + SumGrowth,
+  localparam int unsigned ValueBits = ActivationBits + ValueGrowth
 ) (
   input  logic                                                    clk_i,
-  /// Stage by stage: the registers take new values; bit 0 belongs to the cycle of weights and windows.
-  input  logic [PeLatency-1:0]                                    en_i,
   input  logic [Taps-1:0][GroupChannels-1:0][ActivationBits-1:0]  window_i,
-  input  logic [Words-1:0][WeightWordBits-1:0]                    weights_i,
-  /// Beside the stage that adds quads: the group's quads count 1, 2, 4, 8.
-  input  logic                                                    quad_shift_i,
-  /// Beside the last stage: the group's plane counts 2**shift, up to 7.
-  input  logic [2:0]                                              shift_i,
+  /// Beside the window: {relative sign, enable 2, enable 1} of every pair.
+  input  logic [Words-1:0][Taps-1:0][2:0]                         pairs_i,
+  /// Beside the rows of their level: relative signs.
+  input  logic [Quads-1:0][QuadRows-1:0]                          relative_i,
+  input  steering_t                                               steering_i,
+  /// Beside the row of the sum's sign: what is added to it.
+  input  logic [ValueBits-1:0]                                    offset_i,
   output logic signed [AccBits-1:0]                               partial_o
 );
 
-  localparam int unsigned TermBits  = ActivationBits + 2;
-  localparam int unsigned QuadPairs = 2 * Taps;
-  localparam int unsigned TreeLevels = $clog2(QuadPairs);
-  localparam int unsigned QuadBits  = TermBits + TreeLevels;
-  localparam int unsigned SumBits   = QuadBits + 4;
-
-  logic signed [Quads-1:0][QuadBits-1:0] quad;
+  logic [Quads-1:0][ActivationBits+QuadLevels:0] quad;
 
   for (genvar q = 0; q < Quads; q++) begin : gen_quad
-    logic signed [QuadPairs-1:0][TermBits-1:0] term_q;
+    for (genvar l = 0; l <= QuadLevels; l++) begin : gen_level
+      localparam int unsigned Values = level_values(l);
+      localparam int unsigned Bits   = ActivationBits + 1 + l;
+      logic [Values-1:0][Bits-1:0] value_q;
 
-    for (genvar i = 0; i < QuadPairs; i++) begin : gen_pair
-      localparam int unsigned Word = 2 * q + i / Taps;
-      localparam int unsigned Tap  = i % Taps;
-      logic                       enable_1, enable_2, relative, sign;
-      logic signed [TermBits-1:0] first, second, term;
-      assign {sign, relative, enable_2, enable_1} = weights_i[Word][4*Tap +: 4];
-      assign first  = enable_1 ? TermBits'(window_i[Tap][2*Word]) : '0;
-      assign second = enable_2 ? TermBits'(window_i[Tap][2*Word+1]) : '0;
-      assign term   = relative ? first - second : first + second;
-      always_ff @(posedge clk_i) begin
-        if (en_i[0]) term_q[i] <= sign ? -term : term;
+      if (l == 0) begin : gen_pairs
+        for (genvar i = 0; i < Values; i++) begin : gen_pair
+          localparam int unsigned Word = 2 * q + i / Taps;
+          localparam int unsigned Tap  = i % Taps;
+          logic [Bits-1:0] sum;
+          pair_row #(.Width(ActivationBits)) u_row (
+            .first_i(window_i[Tap][2*Word]), .second_i(window_i[Tap][2*Word+1]), .pair_i(pairs_i[Word][Tap]),
+            .sum_o(sum)
+          );
+          always_ff @(posedge clk_i) value_q[i] <= sum;
+        end
+      end else begin : gen_rows
+        localparam int unsigned Below = level_values(l - 1);
+        for (genvar i = 0; i < Below / 2; i++) begin : gen_row
+          logic [Bits-1:0] sum;
+          add_row #(.Width(Bits - 1)) u_row (
+            .x_i(gen_level[l-1].value_q[Below-1-2*i]), .y_i(gen_level[l-1].value_q[Below-2-2*i]),
+            .relative_i(relative_i[q][rows_before(l)+i]), .sum_o(sum)
+          );
+          always_ff @(posedge clk_i) value_q[i] <= sum;
+        end
+        if (Below % 2 == 1) begin : gen_odd
+          always_ff @(posedge clk_i) value_q[Values-1] <= Bits'(gen_level[l-1].value_q[0]);
+        end
       end
     end
 
-    adder_tree #(.Inputs(QuadPairs), .Width(TermBits)) u_tree (
-      .clk_i, .en_i(en_i[TreeLevels:1]), .data_i(term_q), .sum_o(quad[q])
-    );
+    assign quad[q] = gen_level[QuadLevels].value_q[0];
   end
 
   // Two quads at a time, then the two pairs of quads.
-  logic signed [SumBits-1:0] low_q, high_q, sum_q;
+  localparam int unsigned HalfBits = ActivationBits + QuadLevels + 3;
+  logic [Quads/2-1:0][HalfBits-1:0] half_q;
+  logic [SumBits-1:0]               sum_q;
 
-  function automatic logic signed [SumBits-1:0] weighted(input logic signed [QuadBits-1:0] value, input int unsigned by,
-                                                         input logic shifted);
-    return shifted ? SumBits'(value) <<< by : SumBits'(value);
-  endfunction
-
-  always_ff @(posedge clk_i) begin
-    if (en_i[TreeLevels+1]) low_q <= SumBits'($signed(quad[0])) + weighted($signed(quad[1]), 1, quad_shift_i);
-    if (en_i[TreeLevels+2]) sum_q <= low_q + high_q;
-    if (en_i[TreeLevels+3]) partial_o <= AccBits'(sum_q) <<< shift_i;
+  for (genvar h = 0; h < Quads / 2; h++) begin : gen_half
+    logic [HalfBits-1:0] sum;
+    add_row #(.Width(HalfBits - 1)) u_row (
+      .x_i((HalfBits-1)'(quad[2*h])),
+      .y_i(steering_i.quads_shift ? {quad[2*h+1], 1'b0} : (HalfBits-1)'(quad[2*h+1])),
+      .relative_i(steering_i.quads_relative[h]), .sum_o(sum)
+    );
+    always_ff @(posedge clk_i) half_q[h] <= sum;
   end
 
-  if (Quads == 4) begin : gen_four_quads
-    always_ff @(posedge clk_i) begin
-      if (en_i[TreeLevels+1]) begin
-        high_q <= weighted($signed(quad[2]), 2, quad_shift_i) + weighted($signed(quad[3]), 3, quad_shift_i);
-      end
-    end
-  end else begin : gen_two_quads
-    assign high_q = '0;
+  if (Quads == 4) begin : gen_halves
+    logic [SumBits-1:0] sum;
+    add_row #(.Width(SumBits - 1)) u_row (
+      .x_i((SumBits-1)'(half_q[0])), .y_i(steering_i.halves_shift ? {half_q[1], 2'b0} : (SumBits-1)'(half_q[1])),
+      .relative_i(steering_i.halves_relative), .sum_o(sum)
+    );
+    always_ff @(posedge clk_i) sum_q <= sum;
+  end else begin : gen_one_half
+    logic unused;
+    assign unused = ^{steering_i.halves_shift, steering_i.halves_relative, steering_i.quads_relative[1]};
+    always_ff @(posedge clk_i) sum_q <= SumBits'(half_q[0]);
+  end
+
+  // The sum's sign, less what the rows below have added; shifts by four and by the rest.
+  logic [ValueBits-1:0] shifted, value;
+  logic signed [ValueBits-1:0] value_q;
+  logic                 unused_carry;
+
+  assign shifted = steering_i.coarse ? {sum_q, 4'b0} : ValueBits'(sum_q);
+
+  carry_chain #(.Width(ValueBits)) u_sign (
+    .carry_i(steering_i.negative), .propagate_i(shifted ^ {ValueBits{steering_i.negative}} ^ offset_i),
+    .generate_i(offset_i), .sum_o(value), .carry_o(unused_carry)
+  );
+
+  always_ff @(posedge clk_i) begin
+    value_q   <= value;
+    partial_o <= AccBits'(value_q) <<< steering_i.fine;
   end
 
   initial begin
     assert (GroupChannels == 8 || GroupChannels == 16)
       else $fatal(1, "pe: GroupChannels is %0d; allowed are 8 and 16", GroupChannels);
-    assert (PeLatency == TreeLevels + 4) else $fatal(1, "pe: PeLatency does not match the stages");
+    assert (PeLatency == QuadLevels + 6) else $fatal(1, "pe: PeLatency does not match the stages");
   end
 
 endmodule

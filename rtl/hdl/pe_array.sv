@@ -4,6 +4,7 @@
 /// a cycle and no PE waits for another.
 module pe_array
   import tritforge_pkg::*;
+  import pe_pkg::*;
 #(
   parameter int unsigned Pes            = 16,
   parameter int unsigned GroupChannels  = 16,
@@ -12,6 +13,8 @@ module pe_array
   localparam int unsigned Rows     = tile_rows(Pes),
   localparam int unsigned Columns  = tile_columns(Pes),
   localparam int unsigned WordBits = GroupChannels * ActivationBits,
+  localparam int unsigned Words    = GroupChannels / 2,
+  localparam int unsigned Quads    = GroupChannels / 4,
   localparam int unsigned AccBits  = acc_bits(ActivationBits),
   localparam int unsigned RingBits = $clog2(2 * PassOutputs),
   localparam int unsigned QuadBits = RingBits - $clog2(DrainChannels)
@@ -39,51 +42,109 @@ module pe_array
   output logic signed [Pes-1:0][DrainChannels-1:0][AccBits-1:0] acc_o
 );
 
+  // Tags beside the PE's stages; stage 0 stands beside the weights.
   typedef struct packed {
-    logic [RingBits-1:0] addr;
-    logic [2:0]          shift;
-    logic                quad_shift;
+    logic                     first;  // in its pass to be added to this sum
+    logic [DrainChannels-1:0] lane;   // channel modulo 4, none without a group
+    logic [RingBits-1:0]      addr;
   } tag_t;
 
-  // Tags beside the PE's stages; stage 0 stands beside the weights.
-  logic [PeLatency:0] valid, last;
-  tag_t [PeLatency:0] tag;
+  // The upper half of a sum comes a cycle after the lower.
+  localparam int unsigned SumLatency = PeLatency + 1;
+  logic [PeLatency:0]  valid;
+  logic [SumLatency:0] last;
+  tag_t [PeLatency:0]  tag;
 
   assign valid[0] = apply_valid_i;
   assign last[0]  = apply_last_i;
-  assign tag[0]   = '{addr: apply_addr_i[RingBits-1:0], shift: apply_shift_i[2:0], quad_shift: apply_quad_shift_i};
 
   always_ff @(posedge clk_i) begin
     valid[PeLatency:1] <= valid[PeLatency-1:0];
-    last[PeLatency:1]  <= last[PeLatency-1:0];
+    last[SumLatency:1] <= last[SumLatency-1:0];
     tag[PeLatency:1]   <= tag[PeLatency-1:0];
+    pass_done_o        <= last[SumLatency];
     if (rst_i) begin
       valid[PeLatency:1] <= '0;
-      last[PeLatency:1]  <= '0;
+      last[SumLatency:1] <= '0;
+      pass_done_o        <= 1'b0;
     end
   end
 
-  // Which sums have received a group in their pass; the others are zero.
-  logic [2*PassOutputs-1:0]    touched_q;
-  tag_t                        add;
-  logic                        add_valid;
+  // ---- Which sums have received a group in their pass; the others are zero. ----
+  // Quads that have, and of those, which channels.
+  logic [2**QuadBits-1:0]   live_q;
+  logic [DrainChannels-1:0] touched_mem [2 ** QuadBits];
+  logic [QuadBits-1:0]      apply_quad;
+  logic [DrainChannels-1:0] apply_touched, apply_lane, read_touched;
 
-  assign add       = tag[PeLatency];
-  assign add_valid = valid[PeLatency];
+  assign apply_quad    = apply_addr_i[RingBits-1 -: QuadBits];
+  assign apply_lane    = DrainChannels'(1) << apply_addr_i[0 +: $clog2(DrainChannels)];
+  assign apply_touched = live_q[apply_quad] ? touched_mem[apply_quad] : '0;
+  assign read_touched  = live_q[read_quad_i] ? touched_mem[read_quad_i] : '0;
+  assign tag[0] = '{first: (apply_touched & apply_lane) == '0, lane: apply_valid_i ? apply_lane : '0,
+                    addr: apply_addr_i[RingBits-1:0]};
 
   always_ff @(posedge clk_i) begin
-    if (rst_i) begin
-      touched_q   <= '0;
-      pass_done_o <= 1'b0;
-    end else begin
-      if (read_valid_i) touched_q[read_quad_i*DrainChannels +: DrainChannels] <= '0;
-      if (add_valid) touched_q[add.addr] <= 1'b1;
-      pass_done_o <= last[PeLatency];
-      assert (!(read_valid_i && add_valid && add.addr[RingBits-1 -: QuadBits] == read_quad_i))
-        else $error("pe_array: a sum is added to while it leaves");
+    if (apply_valid_i) touched_mem[apply_quad] <= apply_touched | apply_lane;
+    if (read_valid_i) live_q[read_quad_i] <= 1'b0;
+    if (apply_valid_i) live_q[apply_quad] <= 1'b1;
+    if (rst_i) live_q <= '0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_i) begin
+      for (int unsigned l = 0; l <= PeLatency; l++) begin
+        assert (!(read_valid_i && valid[l] && tag[l].addr[RingBits-1 -: QuadBits] == read_quad_i))
+          else $error("pe_array: a sum leaves before all of it is there");
+      end
       assert (!(apply_valid_i && apply_shift_i > 5'd7))
         else $error("pe_array: a plane's shift is %0d; allowed are 0 to 7", apply_shift_i);
     end
+  end
+
+  // ---- What steers the PEs, in copies, so that no register drives more than a few of them. ----
+  localparam int unsigned PesPerCopy  = 4;
+  localparam int unsigned PesPerSteer = 2;
+
+  logic [Words-1:0][Taps-1:0][2:0]       pairs;
+  logic [Quads-1:0][QuadRows-1:0]        relative;
+  steering_t                             steering;
+  logic [ActivationBits+ValueGrowth-1:0] offset;
+
+  for (genvar w = 0; w < Words; w++) begin : gen_word
+    for (genvar t = 0; t < Taps; t++) begin : gen_pair
+      assign pairs[w][t] = weights_i[w*WeightWordBits+4*t +: 3];
+    end
+  end
+
+  group_signs #(.GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_signs (
+    .clk_i, .weights_i, .quad_shift_i(apply_quad_shift_i), .shift_i(apply_shift_i[2:0]), .relative_o(relative),
+    .steering_o(steering), .offset_o(offset)
+  );
+
+  for (genvar c = 0; c < Pes / PesPerCopy; c++) begin : gen_copy
+    (* keep *) logic [Words-1:0][Taps-1:0][2:0] pairs_q;
+    (* keep *) logic [Quads-1:0][QuadRows-1:0]  relative_q;
+    always_ff @(posedge clk_i) begin
+      pairs_q    <= pairs;
+      relative_q <= relative;
+    end
+  end
+
+  for (genvar c = 0; c < Pes / PesPerSteer; c++) begin : gen_steer
+    (* keep *) steering_t steering_q;
+    always_ff @(posedge clk_i) steering_q <= steering;
+  end
+
+  // The windows come a cycle later with the copies.
+  logic [Rows-1:0][Columns-1:0][WordBits-1:0] lane_q;
+  logic [Pes-1:0][Taps-1:0]                   take_q;
+  logic                                       move_q;
+
+  always_ff @(posedge clk_i) begin
+    lane_q <= lane_i;
+    take_q <= take_i;
+    move_q <= move_i;
   end
 
   for (genvar p = 0; p < Pes; p++) begin : gen_pe
@@ -93,26 +154,27 @@ module pe_array
 
     // A tap's lane is the bank of its coordinate: the pixel's place plus the tap's, modulo the tile.
     for (genvar t = 0; t < Taps; t++) begin : gen_tap
-      assign lane[t] = lane_i[(p / Columns + t / 3) % Rows][(p % Columns + t % 3) % Columns];
+      assign lane[t] = lane_q[(p / Columns + t / 3) % Rows][(p % Columns + t % 3) % Columns];
     end
 
     window_buffer #(.WordBits(WordBits)) u_window (
-      .clk_i, .lane_i(lane), .take_i(take_i[p]), .move_i, .window_o(window)
+      .clk_i, .lane_i(lane), .take_i(take_q[p]), .move_i(move_q), .window_o(window)
     );
 
     pe #(.GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_pe (
-      .clk_i, .en_i(valid[PeLatency-1:0]), .window_i(window), .weights_i,
-      .quad_shift_i(tag[PeLatency-3].quad_shift), .shift_i(tag[PeLatency-1].shift), .partial_o(partial)
+      .clk_i, .window_i(window), .pairs_i(gen_copy[p/PesPerCopy].pairs_q),
+      .relative_i(gen_copy[p/PesPerCopy].relative_q), .steering_i(gen_steer[p/PesPerSteer].steering_q),
+      .offset_i(offset), .partial_o(partial)
     );
 
     accumulator #(.ActivationBits(ActivationBits), .PassOutputs(PassOutputs)) u_accumulator (
-      .clk_i,
-      .add_valid_i(add_valid), .add_addr_i(add.addr), .add_first_i(!touched_q[add.addr]), .partial_i(partial),
+      .clk_i, .add_valid_i(valid[PeLatency-1]), .add_lane_i(tag[PeLatency-1].lane),
+      .add_addr_i(tag[PeLatency-1].addr), .add_first_i(tag[PeLatency-1].first), .partial_i(partial),
       .read_quad_i, .quad_o(quad)
     );
 
     for (genvar k = 0; k < DrainChannels; k++) begin : gen_lane
-      assign acc_o[p][k] = touched_q[read_quad_i*DrainChannels+k] ? quad[k] : '0;
+      assign acc_o[p][k] = read_touched[k] ? quad[k] : '0;
     end
   end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from dataclasses import dataclass
 
 import cocotb
 import numpy as np
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from tritforge.pair_coding import encode_words
 from tritforge.sim.benches.common import PAUSES, pause
-from tritforge.sim.benches.records import join, signed
+from tritforge.sim.benches.group_signs import LEVELS, STEERING, STEERING_CYCLES, Signs, group_signs
+from tritforge.sim.benches.records import join, pack_record, signed
 
 TAPS = 9
-LATENCY = 9
-MAX_SHIFT = 7
+LATENCY = 10
+"""Cycles from a group's pairs to its partial sum: one less than from its weights."""
 CASES = 120
+MAX_SHIFT = 7
 
 
 def coded_sum(codes: NDArray, window: NDArray, quad_shift: bool) -> int:
@@ -35,20 +38,25 @@ def coded_sum(codes: NDArray, window: NDArray, quad_shift: bool) -> int:
     return total
 
 
-class TB:
-    """Issues groups with gaps; each stage is enabled in the cycle in which a group reaches it."""
+@dataclass(frozen=True)
+class Group:
+    """A group under way: what steers its rows, and its partial sum."""
 
-    def __init__(self, dut, quad_shift: bool) -> None:
+    signs: Signs
+    partial: int
+
+
+class TB:
+    """Issues groups with gaps; signs, steering and offset come to each stage with the group that is there."""
+
+    def __init__(self, dut) -> None:
         self.dut = dut
         self.random = random.Random(cocotb.RANDOM_SEED)
         self.numbers = np.random.default_rng(cocotb.RANDOM_SEED)
         self.channels, self.bits = int(dut.GroupChannels.value), int(dut.ActivationBits.value)
-        self.quad_shift = quad_shift
         self.width = len(dut.partial_o)
-        self.way: deque[tuple[int, int] | None] = deque([None] * LATENCY)  # expected sum and shift, newest first
+        self.way: deque[Group | None] = deque([None] * LATENCY, maxlen=LATENCY)  # newest first
         self.compared = 0
-        self.last: int | None = None
-        dut.quad_shift_i.value = quad_shift
         Clock(dut.clk_i, 10, "ns").start()
 
     def window(self) -> NDArray:
@@ -58,27 +66,43 @@ class TB:
         shape = TAPS, self.channels
         return np.full(shape, constant) if constant is not None else self.numbers.integers(0, top + 1, shape)
 
-    async def cycle(self, issue: tuple[NDArray, NDArray, int] | None) -> None:
-        """One cycle with a group ``(codes, window, shift)`` or a gap, in which the inputs are noise."""
+    async def cycle(self, issue: tuple[NDArray, NDArray, bool, int] | None) -> None:
+        """One cycle with a group ``(codes, window, quad shift, shift)`` or a gap, in which the inputs are noise."""
         dut = self.dut
-        codes, window, shift = issue or (self.numbers.integers(0, 16, (self.channels // 2, TAPS)), self.window(), 0)
-        dut.weights_i.value = join((join(taps, 4) for taps in codes.tolist()), 36)
+        codes, window, quad_shift, shift = issue or (self.codes(), self.window(), False, 0)
+        dut.pairs_i.value = join((int(code) & 7 for code in codes.reshape(-1)), 3)
         dut.window_i.value = join((int(a) for a in window.reshape(-1)), self.bits)
-        self.way.appendleft((coded_sum(codes, window, self.quad_shift), shift) if issue else None)
-        leaving = self.way.pop()
-        stages = [self.way[stage] is not None for stage in range(LATENCY)]
-        dut.en_i.value = sum(1 << stage for stage, enabled in enumerate(stages) if enabled)
-        at_shift = self.way[LATENCY - 1]
-        dut.shift_i.value = at_shift[1] if at_shift else self.random.getrandbits(3)
-        if leaving:
-            self.last = signed(leaving[0] << leaving[1], self.width)
-            self.compared += 1
+        leaving = self.way[-1]
+        partial = coded_sum(codes, window, quad_shift) << shift
+        self.way.appendleft(Group(group_signs(codes, quad_shift, shift), partial) if issue else None)
+        self._drive_steering()
         await ReadOnly()
-        if self.last is not None:
-            assert signed(int(dut.partial_o.value), self.width) == self.last
+        if leaving:
+            assert signed(int(dut.partial_o.value), self.width) == signed(leaving.partial, self.width)
+            self.compared += 1
         await RisingEdge(dut.clk_i)
 
-    async def run(self, groups: list[tuple[NDArray, NDArray, int]], gaps: str) -> None:
+    def codes(self) -> NDArray:
+        return self.numbers.integers(0, 16, (self.channels // 2, TAPS))
+
+    def _at(self, stage: int) -> Signs:
+        """Signs of the group at a stage, or noise where there is none."""
+        group = self.way[stage]
+        if group:
+            return group.signs
+        return group_signs(self.codes(), self.random.random() < 0.5, self.random.getrandbits(3))
+
+    def _drive_steering(self) -> None:
+        dut = self.dut
+        levels = [self._at(level).relative for level in range(1, LEVELS + 1)]
+        rows = [sign for quad in range(self.channels // 4) for k in range(LEVELS) for sign in levels[k][quad][k]]
+        dut.relative_i.value = join(rows, 1)
+        due = {name: self._at(STEERING_CYCLES[name.split("_")[0]]).steering[name] for name, _ in STEERING}
+        dut.steering_i.value = pack_record(STEERING, **due)
+        offset = self._at(STEERING_CYCLES["negative"]).offset << self.bits
+        dut.offset_i.value = offset % (1 << len(dut.offset_i))
+
+    async def run(self, groups: list[tuple[NDArray, NDArray, bool, int]], gaps: str) -> None:
         """Issue all groups and wait for their sums."""
         await RisingEdge(self.dut.clk_i)
         active = pause(gaps, self.random)
@@ -91,13 +115,13 @@ class TB:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(gaps=PAUSES, quad_shift=[False, True])
-async def sums_follow_the_pair_coding(dut, gaps: str, quad_shift: bool) -> None:
-    """Every code of a pair in every place, every shift, activations to both ends."""
-    tb = TB(dut, quad_shift)
+@cocotb.parametrize(gaps=PAUSES)
+async def sums_follow_the_pair_coding(dut, gaps: str) -> None:
+    """Every code of a pair in every place, quads alike and shifted, every shift, activations to both ends."""
+    tb = TB(dut)
     groups = []
-    for case in range(CASES):
-        codes = tb.numbers.integers(0, 16, (tb.channels // 2, TAPS))
+    for case in range(2 * CASES):
+        codes = tb.codes()
         if case % 4 == 0:  # one code everywhere: the largest and the smallest sums
             codes[:] = case // 4 % 16
         elif case % 4 == 1:  # one pair alone
@@ -105,14 +129,14 @@ async def sums_follow_the_pair_coding(dut, gaps: str, quad_shift: bool) -> None:
             alone = np.zeros_like(codes)
             alone[keep] = codes[keep]
             codes = alone
-        groups.append((codes, tb.window(), case % (MAX_SHIFT + 1)))
+        groups.append((codes, tb.window(), tb.random.random() < 0.5, case % (MAX_SHIFT + 1)))
     await tb.run(groups, gaps)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def trits_give_their_dot_product(dut) -> None:
     """Groups as lowering codes them: the sum is the plain dot product of trits and activations."""
-    tb = TB(dut, False)
+    tb = TB(dut)
     groups = []
     for _ in range(CASES):
         trits = tb.numbers.integers(-1, 2, (TAPS, tb.channels))
@@ -120,5 +144,5 @@ async def trits_give_their_dot_product(dut) -> None:
         words = encode_words(trits[None])[0]
         codes = np.array([[int(word) >> 4 * tap & 15 for tap in range(TAPS)] for word in words])
         assert coded_sum(codes, window, False) == int((trits * window).sum())
-        groups.append((codes, window, 0))
+        groups.append((codes, window, False, 0))
     await tb.run(groups, "none")
