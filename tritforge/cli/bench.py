@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from typing import Annotated
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from tritforge.cli.accelerator_options import PesOption
 from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.cli.step_folder import run_step
+from tritforge.lowering import fitting_parameters
+from tritforge.network_file import network_digest
 from tritforge.parameters import AcceleratorParameters
+from tritforge.resnet_network import resnet_network
+
+STEM_BITS = 5
+"""Weight bits of the benchmarks' stem: four bit planes, one pass of the PE's quads."""
 
 group = typer.Typer(
     help="Measure the accelerator, each time with its baseline in the same run.",
@@ -48,6 +59,87 @@ def layers(
             f" {speed.isolated_speedup:5.3f} {paper.speedup:7.2f}"
         )
     write_result(context, json, metrics, seeds=[seed])
+
+
+@group.command(
+    epilog="Example: tritforge bench network --zero-groups 0.5 --images 1000 --processes 2 --json network.json"
+)
+def network(
+    context: typer.Context,
+    depth: Annotated[int, typer.Option("--depth", help="ResNet-20, 32, 44 or 56.")] = 20,
+    zero_groups: Annotated[float, typer.Option("--zero-groups", help="Part of every layer's groups, 0 to 1.")] = 0.5,
+    pes: PesOption = 16,
+    bits: Annotated[int, typer.Option("--bits", help="Activation bits, 8 or 16.")] = 8,
+    images: Annotated[int, typer.Option("--images", help="Images back to back, zero groups skipped.", min=2)] = 12,
+    dense_images: Annotated[int, typer.Option("--dense-images", help="Images with every group issued.", min=2)] = 12,
+    processes: Annotated[int, typer.Option("--processes", help="Simulations at a time.", min=1)] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of weights and pixels.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the pieces; what is there is not run again.")] = Path(
+        "runs/bench_network"
+    ),
+    json: JsonOption = None,
+) -> None:
+    """Cycles of a ResNet with random weights and an exact part of its groups zero, against every group issued.
+
+    The multi-bit layers, stem and classifier, keep all their groups. Every word of every map is compared.
+    """
+    from tritforge.sim.accelerator_simulation import build_accelerator
+    from tritforge.sim.bench_network import pieces, summary
+
+    held = resnet_network(depth, zero_groups, activation_bits=bits, stem_bits=STEM_BITS, seed=seed)
+    parameters = fitting_parameters(held, AcceleratorParameters(pes=pes, activation_bits=bits))
+    parts = pieces(images, dense_images)
+    build_accelerator(parameters)
+    folder = out / f"resnet{depth}-{100 * zero_groups:g}-p{pes}-a{bits}-s{seed}"
+    calls = [(folder, depth, zero_groups, parameters, part, seed) for part in parts]
+    figures: dict[str, dict[str, Any]] = {}
+    with progress("simulating", total=images + dense_images, unit="images") as advance:
+        for index, outcome in _in_processes(calls, processes):
+            figures[parts[index].name] = outcome
+            advance(parts[index].count)
+    metrics: dict[str, Any] = {"network": f"resnet{depth}", "zero_groups": zero_groups, "pes": pes}
+    metrics |= {"activation_bits": bits} | summary(held, parameters, [(part, figures[part.name]) for part in parts])
+    for name, value in metrics.items():
+        if isinstance(value, int | float):
+            typer.echo(f"{name:38}  {value:,.3f}" if isinstance(value, float) else f"{name:38}  {value:,}")
+    for suffix in ("", "_every_group"):
+        told = ", ".join(f"{part} {value:,.0f}" for part, value in metrics[f"energy_model_nj{suffix}"].items())
+        typer.echo(f"{f'energy_model_nj{suffix}':38}  {told} (a model, 45 nm)")
+    write_result(context, json, metrics, seeds=[seed], data_digest=network_digest(held))
+    if metrics["mismatching_words"]:
+        raise typer.Exit(1)
+
+
+def _in_processes(calls: list[tuple[Any, ...]], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Index and outcome of every call of :func:`_network_piece`, as they end."""
+    if processes == 1:
+        for index, call in enumerate(calls):
+            yield index, _network_piece(*call)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(_network_piece, *call): index for index, call in enumerate(calls)}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _network_piece(
+    folder: Path, depth: int, zero_groups: float, parameters: AcceleratorParameters, piece: Any, seed: int
+) -> dict[str, Any]:
+    """A piece of ``bench network``, from its folder where it is there."""
+    from tritforge.sim.bench_network import run_piece
+
+    bits = parameters.activation_bits
+    held = resnet_network(depth, zero_groups, activation_bits=bits, stem_bits=STEM_BITS, seed=seed)
+    inputs = {"network": network_digest(held), "parameters": asdict(parameters), "piece": asdict(piece), "seed": seed}
+
+    def work(_: Path) -> dict[str, Any]:
+        return run_piece(held, parameters, piece, seed)
+
+    return run_step(folder / piece.name, inputs, ("rtl", "sim"), work).outcome
 
 
 @group.command(epilog="Example: tritforge bench equality --layers 500 --networks 100 --json equality.json")
