@@ -21,6 +21,7 @@ module accumulator
   input  logic                      add_first_i,
   input  logic signed [AccBits-1:0] partial_i,
 
+  /// A cycle before its sums.
   input  logic [QuadBits-1:0]                          read_quad_i,
   output logic signed [DrainChannels-1:0][AccBits-1:0] quad_o
 );
@@ -36,13 +37,15 @@ module accumulator
   } add_t;
 
   // Copies of their own for every PE: many memories listen.
-  (* keep *) add_t      low_q, high_q;
-  logic [HighBits-1:0]  high_partial_q;
-  logic                 carry, carry_q, unused_carry;
+  (* keep *) add_t                low_q, high_q;
+  (* keep *) logic [QuadBits-1:0] quad_q;
+  logic [HighBits-1:0]            high_partial_q;
+  logic                           carry, carry_q, unused_carry;
 
   always_ff @(posedge clk_i) begin
     low_q          <= '{valid: add_valid_i, lane: add_lane_i, first: add_first_i, addr: add_addr_i};
     high_q         <= low_q;
+    quad_q         <= read_quad_i;
     high_partial_q <= partial_i[AccBits-1:LowBits];
     carry_q        <= carry;
   end
@@ -52,12 +55,12 @@ module accumulator
 
   accumulator_half #(.Width(LowBits), .RingBits(RingBits)) u_low (
     .clk_i, .valid_i(low_q.valid), .lane_i(low_q.lane), .first_i(low_q.first), .addr_i(low_q.addr),
-    .partial_i(partial_i[LowBits-1:0]), .carry_i(1'b0), .carry_o(carry), .read_quad_i, .quad_o(low)
+    .partial_i(partial_i[LowBits-1:0]), .carry_i(1'b0), .carry_o(carry), .read_quad_i(quad_q), .quad_o(low)
   );
 
   accumulator_half #(.Width(HighBits), .RingBits(RingBits)) u_high (
     .clk_i, .valid_i(high_q.valid), .lane_i(high_q.lane), .first_i(high_q.first), .addr_i(high_q.addr),
-    .partial_i(high_partial_q), .carry_i(carry_q), .carry_o(unused_carry), .read_quad_i, .quad_o(high)
+    .partial_i(high_partial_q), .carry_i(carry_q), .carry_o(unused_carry), .read_quad_i(quad_q), .quad_o(high)
   );
 
   for (genvar k = 0; k < DrainChannels; k++) begin : gen_lane

@@ -176,6 +176,7 @@ module compute_core
   logic                                                  acc_valid;
   logic [QuadBits-1:0]                                   acc_quad;
   logic signed [Pes-1:0][DrainChannels-1:0][AccBits-1:0] acc;
+  logic [DrainChannels-1:0]                              acc_touched;
 
   pe_array #(
     .Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits), .PassOutputs(PassOutputs)
@@ -183,7 +184,7 @@ module compute_core
     .clk_i, .rst_i, .lane_i(lane), .take_i(take), .move_i(windows_move),
     .weights_i(slot_rdata_i), .apply_valid_i(apply_valid), .apply_addr_i(apply_addr), .apply_shift_i(apply_shift),
     .apply_quad_shift_i(apply_quad_shift), .apply_last_i(apply_last), .pass_done_o(pass_done),
-    .read_valid_i(acc_valid), .read_quad_i(acc_quad), .acc_o(acc)
+    .read_valid_i(acc_valid), .read_quad_i(acc_quad), .acc_o(acc), .touched_o(acc_touched)
   );
 
   // ---- Results. ----
@@ -202,7 +203,8 @@ module compute_core
   ) u_drain (
     .clk_i, .rst_i, .idle_i(!busy_o), .layers_i(layers),
     .pass_valid_i(drain_pass_valid), .pass_ready_o(drain_pass_ready), .pass_i(drain_pass), .pass_done_i(pass_done),
-    .acc_valid_o(acc_valid), .acc_quad_o(acc_quad), .acc_i(acc), .acc_release_o(acc_release),
+    .acc_valid_o(acc_valid), .acc_quad_o(acc_quad), .acc_i(acc), .acc_touched_i(acc_touched),
+    .acc_release_o(acc_release),
     .affine_addr_o, .affine_i(affine_rdata_i),
     .residual_waits_i(residual_waits), .residual_valid_o(residual_valid), .residual_addr_o(residual_addr),
     .residual_data_i(residual_data),

@@ -30,10 +30,11 @@ module drain
   input  pass_t pass_i,
   input  logic  pass_done_i,
 
-  /// Accumulators of all PEs, read in the cycle of the address.
+  /// Accumulators of all PEs, one cycle from address to sums, and which of the channels have any.
   output logic                                                  acc_valid_o,
   output logic [RingBits-1:0]                                   acc_quad_o,
   input  logic signed [Pes-1:0][DrainChannels-1:0][AccBits-1:0] acc_i,
+  input  logic [DrainChannels-1:0]                              acc_touched_i,
   /// Blocks of the accumulators' ring that are free again: not 0 at the end of a pass.
   output logic [ReleaseBits-1:0]                                acc_release_o,
 
@@ -84,7 +85,6 @@ module drain
   } tag_t;
 
   tag_t [ActStage:1]                                       tag;  // by cycles since the step
-  logic [RingBits-1:0]                                     quad, quad_q;
   pass_t                                                   next;
   logic                                                    next_ready, begins, want, step;
   logic [LaneBits-1:0]                                     want_lane;
@@ -95,7 +95,7 @@ module drain
     .pass_valid_i, .pass_ready_o, .pass_i, .pass_done_i, .layer_done_i(layer_done_o),
     .next_o(next), .next_ready_i(next_ready), .begin_o(begins),
     .want_o(want), .lane_o(want_lane), .step_i(step), .affine_addr_o,
-    .step_valid_o(tag[1].valid), .step_slot_o(tag[1].slot), .step_quad_o(quad), .step_lane_o(tag[1].lane),
+    .step_valid_o(tag[1].valid), .step_slot_o(tag[1].slot), .step_quad_o(acc_quad_o), .step_lane_o(tag[1].lane),
     .step_layer_quad_o(tag[1].layer_quad), .step_row_end_o(tag[1].row_end), .step_layer_end_o(tag[1].layer_end),
     .step_row_start_o(tag[1].row_start), .step_first_tile_o(tag[1].first_tile), .step_lower_o(tag[1].lower),
     .step_right_o(tag[1].right), .release_o(acc_release_o)
@@ -116,10 +116,7 @@ module drain
     end
   end
 
-  always_ff @(posedge clk_i) quad_q <= quad;
-
-  assign acc_valid_o = tag[2].valid;
-  assign acc_quad_o  = quad_q;
+  assign acc_valid_o = tag[1].valid;
 
   // ---- Of the layer, for the stages of the requantisers. ----
   logic                       pooled_q;
@@ -173,6 +170,7 @@ module drain
       requantiser #(.ActivationBits(ActivationBits)) u_requantiser (
         .clk_i,
         .acc_i(p == 0 && pooled_q ? pool[k] : acc_i[p][k]),
+        .empty_i(!acc_touched_i[k] && !(p == 0 && pooled_q)),
         .multiplier_i(affine_i[k][63:48]),
         .residual_i({gathered[p][k], straight[p][k]}),
         .residual_multiplier_i(residual_multiplier_q),

@@ -36,10 +36,12 @@ module pe_array
   /// The sums of a pass are complete.
   output logic                        pass_done_o,
 
-  /// The sums of a quad of channels leave, and are empty for the next pass.
+  /// The sums of a quad of channels leave in the next cycle, and are then empty for another pass. Of the channels that
+  /// no group has touched the sum is zero, whatever stands there.
   input  logic                                                  read_valid_i,
   input  logic [QuadBits-1:0]                                   read_quad_i,
-  output logic signed [Pes-1:0][DrainChannels-1:0][AccBits-1:0] acc_o
+  output logic signed [Pes-1:0][DrainChannels-1:0][AccBits-1:0] acc_o,
+  output logic [DrainChannels-1:0]                              touched_o
 );
 
   // Tags beside the PE's stages; stage 0 stands beside the weights.
@@ -70,22 +72,22 @@ module pe_array
     end
   end
 
-  // ---- Which sums have received a group in their pass; the others are zero. ----
+  // ---- Which sums have received a group in their pass. ----
   // Quads that have, and of those, which channels.
   logic [2**QuadBits-1:0]   live_q;
   logic [DrainChannels-1:0] touched_mem [2 ** QuadBits];
   logic [QuadBits-1:0]      apply_quad;
-  logic [DrainChannels-1:0] apply_touched, apply_lane, read_touched;
+  logic [DrainChannels-1:0] apply_touched, apply_lane;
 
   assign apply_quad    = apply_addr_i[RingBits-1 -: QuadBits];
   assign apply_lane    = DrainChannels'(1) << apply_addr_i[0 +: $clog2(DrainChannels)];
   assign apply_touched = live_q[apply_quad] ? touched_mem[apply_quad] : '0;
-  assign read_touched  = live_q[read_quad_i] ? touched_mem[read_quad_i] : '0;
   assign tag[0] = '{first: (apply_touched & apply_lane) == '0, lane: apply_valid_i ? apply_lane : '0,
                     addr: apply_addr_i[RingBits-1:0]};
 
   always_ff @(posedge clk_i) begin
     if (apply_valid_i) touched_mem[apply_quad] <= apply_touched | apply_lane;
+    touched_o <= live_q[read_quad_i] ? touched_mem[read_quad_i] : '0;
     if (read_valid_i) live_q[read_quad_i] <= 1'b0;
     if (apply_valid_i) live_q[apply_quad] <= 1'b1;
     if (rst_i) live_q <= '0;
@@ -148,9 +150,8 @@ module pe_array
   end
 
   for (genvar p = 0; p < Pes; p++) begin : gen_pe
-    logic [Taps-1:0][WordBits-1:0]                lane, window;
-    logic signed [AccBits-1:0]                    partial;
-    logic signed [DrainChannels-1:0][AccBits-1:0] quad;
+    logic [Taps-1:0][WordBits-1:0] lane, window;
+    logic signed [AccBits-1:0]     partial;
 
     // A tap's lane is the bank of its coordinate: the pixel's place plus the tap's, modulo the tile.
     for (genvar t = 0; t < Taps; t++) begin : gen_tap
@@ -170,12 +171,8 @@ module pe_array
     accumulator #(.ActivationBits(ActivationBits), .PassOutputs(PassOutputs)) u_accumulator (
       .clk_i, .add_valid_i(valid[PeLatency-1]), .add_lane_i(tag[PeLatency-1].lane),
       .add_addr_i(tag[PeLatency-1].addr), .add_first_i(tag[PeLatency-1].first), .partial_i(partial),
-      .read_quad_i, .quad_o(quad)
+      .read_quad_i, .quad_o(acc_o[p])
     );
-
-    for (genvar k = 0; k < DrainChannels; k++) begin : gen_lane
-      assign acc_o[p][k] = read_touched[k] ? quad[k] : '0;
-    end
   end
 
 endmodule

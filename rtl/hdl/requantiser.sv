@@ -11,6 +11,8 @@ module requantiser
 ) (
   input  logic                      clk_i,
   input  logic signed [AccBits-1:0] acc_i,
+  /// Beside acc_i: it stands for zero.
+  input  logic                      empty_i,
   input  logic signed [15:0]        multiplier_i,
   /// One cycle after acc_i: the residual, in parts of which at most one is not zero.
   input  logic [1:0][ActivationBits-1:0] residual_i,
@@ -38,7 +40,7 @@ module requantiser
   logic signed [SumBits-1:0]      affine_q, sum_q;
 
   always_ff @(posedge clk_i) begin
-    acc_q        <= acc_i;
+    acc_q        <= empty_i ? '0 : acc_i;
     multiplier_q <= multiplier_i;
     product_q    <= acc_q * multiplier_q;
     affine_q     <= SumBits'(product_q) + bias_i;

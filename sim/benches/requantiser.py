@@ -37,7 +37,7 @@ class TB:
         """Random values; mostly with a bias that brings the sum next to a step of the rounded result."""
         source = self.random
         magnitude = source.choice((4, 12, 20, self.acc_bits))
-        accumulator = signed(source.getrandbits(magnitude), magnitude)
+        accumulator = signed(source.getrandbits(magnitude), magnitude) if source.random() < 0.9 else 0
         multiplier = source.choice((-(1 << 15), (1 << 15) - 1, 1, 0, signed(source.getrandbits(16), 16)))
         residual = source.choice((0, self.top, source.randint(0, self.top)))
         half = (1 << shift) >> 1
@@ -60,7 +60,9 @@ class TB:
         bits = self.top.bit_length()
         for cycle in range(len(cases) + DELAY):
             accumulator, multiplier, _, _ = cases[cycle] if cycle < len(cases) else cases[0]
-            dut.acc_i.value, dut.multiplier_i.value = accumulator, multiplier
+            empty = accumulator == 0 and cycle % 2 == 0
+            dut.acc_i.value, dut.multiplier_i.value = noise(4) if empty else accumulator, multiplier
+            dut.empty_i.value = empty
             # Every input has its stage, and noise at other times.
             dut.residual_i.value, dut.residual_multiplier_i.value = noise(2 * bits), noise(16)
             dut.bias_i.value, dut.shift_i.value, dut.beside_i.value = noise(48), noise(5), noise(1)
