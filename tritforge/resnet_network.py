@@ -32,6 +32,7 @@ def resnet_network(
     *,
     activation_bits: int = 8,
     stem_bits: int = 8,
+    group_channels: int = 16,
     classes: int = 10,
     seed: int = 0,
 ) -> Network:
@@ -39,9 +40,10 @@ def resnet_network(
 
     Args:
         depth: 20, 32, 44 or 56 layers.
-        zero_groups: part of the 16x3x3 groups of every ternary layer that is zero, rounded to a whole number of them.
+        zero_groups: part of the groups of every ternary layer that is zero, rounded to a whole number of them.
         activation_bits: ``A``, 8 or 16.
         stem_bits: weight bits of the stem, 3 to 9; 8 bits are seven planes, two passes of the PE's quads; 5 bits one.
+        group_channels: ``C_g``, 8 or 16: a group is ``C_g`` x 3 x 3 weights.
         classes: logits.
         seed: of the weights.
 
@@ -57,19 +59,21 @@ def resnet_network(
     top = (1 << activation_bits) - 1
     stem = _multi_bit(rng, (WIDTHS[0], IMAGE[0], 3, 3), stem_bits)
     pixel = (0.0, 64.0)  # centred on the zero point
-    layers: list[Layer] = [_convolution("stem", INPUT, stem, stem_bits, 1, pixel, top)]
+    layers: list[Layer] = [_convolution("stem", INPUT, stem, stem_bits, 1, pixel, top, group_channels)]
     inner = (MEAN * top, SPREAD * top)
     width = WIDTHS[0]
     for stage, outputs in enumerate(WIDTHS, start=1):
         for block in range(1, (depth - 2) // 6 + 1):
             entry, name = layers[-1].name, f"stage{stage}.block{block}"
             stride = 2 if outputs > width else 1
-            first = _ternary(rng, outputs, width, zero_groups)
-            second = _ternary(rng, outputs, outputs, zero_groups)
-            layers.append(_convolution(f"{name}.conv1", entry, first, TERNARY_BITS, stride, inner, top))
-            layers.append(
-                _convolution(f"{name}.conv2", f"{name}.conv1", second, TERNARY_BITS, 1, inner, top, residual=entry)
-            )
+            first = _ternary(rng, outputs, width, zero_groups, group_channels)
+            second = _ternary(rng, outputs, outputs, zero_groups, group_channels)
+            layers += [
+                _convolution(f"{name}.conv1", entry, first, TERNARY_BITS, stride, inner, top, group_channels),
+                _convolution(
+                    f"{name}.conv2", f"{name}.conv1", second, TERNARY_BITS, 1, inner, top, group_channels, entry
+                ),
+            ]
             width = outputs
     pixels = (IMAGE[1] // 4) * (IMAGE[2] // 4)
     gain = np.full(width, (1 << SHIFT) // pixels, dtype=np.int64)
@@ -78,7 +82,7 @@ def resnet_network(
     one = np.ones(classes, dtype=np.int64)
     layers.append(Convolution("classifier", "pool", last, 8, 1, one, 0 * one, 0, logits=True))
     provenance = {"generator": f"resnet{depth}", "zero_groups": zero_groups, "seed": seed}
-    return Network(spec, tuple(layers), activation_bits, provenance=provenance)
+    return Network(spec, tuple(layers), activation_bits, group_channels, provenance)
 
 
 def _multi_bit(rng: np.random.Generator, shape: tuple[int, ...], bits: int) -> NDArray[np.int16]:
@@ -86,12 +90,18 @@ def _multi_bit(rng: np.random.Generator, shape: tuple[int, ...], bits: int) -> N
     return rng.integers(-limit, limit + 1, shape).astype(np.int16)
 
 
-def _ternary(rng: np.random.Generator, outputs: int, channels: int, zero_groups: float) -> NDArray[np.int16]:
+def _ternary(
+    rng: np.random.Generator, outputs: int, channels: int, zero_groups: float, group_channels: int
+) -> NDArray[np.int16]:
     """Trits ``(outputs, channels, 3, 3)``: exactly ``zero_groups`` of the groups are zero, the others hold a trit."""
-    count = outputs * channels // 16
+    count = outputs * channels // group_channels
     keep = np.ones(count, dtype=np.bool_)
     keep[rng.permutation(count)[: round(zero_groups * count)]] = False
-    trits = rng.choice(np.array([-1, 0, 1], dtype=np.int16), (outputs, channels // 16, 9, 16), p=[0.25, 0.5, 0.25])
+    trits = rng.choice(
+        np.array([-1, 0, 1], dtype=np.int16),
+        (outputs, channels // group_channels, 9, group_channels),
+        p=[0.25, 0.5, 0.25],
+    )
     trits[:, :, 4, 0] |= 1  # never zero as a whole: -1 and 1 stay, 0 becomes 1
     return ungroup_weights(trits * keep.reshape(outputs, -1, 1, 1), channels, 3).astype(np.int16)
 
@@ -104,6 +114,7 @@ def _convolution(
     stride: int,
     inputs: tuple[float, float],
     top: int,
+    group_channels: int,
     residual: str | None = None,
 ) -> Convolution:
     """A convolution that carries inputs of this mean and deviation to outputs around ``MEAN``, ``SPREAD`` wide."""
@@ -114,7 +125,7 @@ def _convolution(
     gain = (1 - part) * SPREAD * top * scale / np.maximum(deviation, 1)
     multiplier = np.clip(np.rint(gain), 1, 32767).astype(np.int64)
     bias = np.rint((1 - part) * MEAN * top * scale - multiplier * centre).astype(np.int64)
-    stored = nonzero_groups(weights) if weight_bits == TERNARY_BITS else None
+    stored = nonzero_groups(weights, group_channels) if weight_bits == TERNARY_BITS else None
     return Convolution(
         name=name,
         input=source,

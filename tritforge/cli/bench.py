@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +10,7 @@ import typer
 
 from tritforge.cli.accelerator_options import PesOption
 from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.cli.processes import in_processes
 from tritforge.cli.step_folder import run_step
 from tritforge.lowering import fitting_parameters
 from tritforge.network_file import network_digest
@@ -94,7 +92,7 @@ def network(
     calls = [(folder, depth, zero_groups, parameters, part, seed) for part in parts]
     figures: dict[str, dict[str, Any]] = {}
     with progress("simulating", total=images + dense_images, unit="images") as advance:
-        for index, outcome in _in_processes(calls, processes):
+        for index, outcome in in_processes(_network_piece, calls, processes):
             figures[parts[index].name] = outcome
             advance(parts[index].count)
     metrics: dict[str, Any] = {"network": f"resnet{depth}", "zero_groups": zero_groups, "pes": pes}
@@ -108,22 +106,6 @@ def network(
     write_result(context, json, metrics, seeds=[seed], data_digest=network_digest(held))
     if metrics["mismatching_words"]:
         raise typer.Exit(1)
-
-
-def _in_processes(calls: list[tuple[Any, ...]], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Index and outcome of every call of :func:`_network_piece`, as they end."""
-    if processes == 1:
-        for index, call in enumerate(calls):
-            yield index, _network_piece(*call)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_network_piece, *call): index for index, call in enumerate(calls)}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _network_piece(
