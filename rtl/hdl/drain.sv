@@ -86,14 +86,14 @@ module drain
 
   tag_t [ActStage:1]                                       tag;  // by cycles since the step
   pass_t                                                   next;
-  logic                                                    next_ready, begins, want, step;
+  logic                                                    prepare, prepared_ready, begins, want, step;
   logic [LaneBits-1:0]                                     want_lane;
   logic [Pes-1:0][DrainChannels-1:0][ActivationBits-1:0]   straight, gathered;
 
   drain_sequencer #(.Pes(Pes), .GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_sequencer (
     .clk_i, .rst_i, .idle_i, .layers_i,
     .pass_valid_i, .pass_ready_o, .pass_i, .pass_done_i, .layer_done_i(layer_done_o),
-    .next_o(next), .next_ready_i(next_ready), .begin_o(begins),
+    .next_o(next), .prepare_o(prepare), .prepared_ready_i(prepared_ready), .begin_o(begins),
     .want_o(want), .lane_o(want_lane), .step_i(step), .affine_addr_o,
     .step_valid_o(tag[1].valid), .step_slot_o(tag[1].slot), .step_quad_o(acc_quad_o), .step_lane_o(tag[1].lane),
     .step_layer_quad_o(tag[1].layer_quad), .step_row_end_o(tag[1].row_end), .step_layer_end_o(tag[1].layer_end),
@@ -103,7 +103,7 @@ module drain
 
   residual_fetch #(.Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_residual (
     .clk_i, .rst_i, .layers_i, .waits_i(residual_waits_i), .rows_written_i(rows_written_o),
-    .next_i(next), .next_ready_o(next_ready), .begin_i(begins),
+    .next_i(next), .prepare_i(prepare), .prepared_ready_o(prepared_ready), .begin_i(begins),
     .want_i(want), .lane_i(want_lane), .step_o(step),
     .read_valid_o(residual_valid_o), .read_ready_i(!tile_valid_o), .read_addr_o(residual_addr_o),
     .read_data_i(residual_data_i), .straight_o(straight), .gathered_o(gathered)
@@ -119,7 +119,7 @@ module drain
   assign acc_valid_o = tag[1].valid;
 
   // ---- Of the layer, for the stages of the requantisers. ----
-  logic                       pooled_q;
+  (* keep *) logic [DrainChannels-1:0] pooled_q;
   logic [31:0]                half_q;
   logic [15:0]                residual_multiplier_q;
   logic [4:0]                 shift_q;
@@ -130,7 +130,7 @@ module drain
   assign sum_layer = layers_i[tag[SumStage-1].slot];
 
   always_ff @(posedge clk_i) begin
-    pooled_q              <= layers_i[tag[1].slot].kind == KindPool;
+    pooled_q              <= {DrainChannels{layers_i[tag[1].slot].kind == KindPool}};
     half_q                <= (32'd1 << layers_i[tag[1].slot].shift) >> 1;
     residual_multiplier_q <= layers_i[tag[2].slot].residual_multiplier;
     shift_q               <= layers_i[tag[4].slot].shift;
@@ -169,8 +169,8 @@ module drain
     for (genvar k = 0; k < DrainChannels; k++) begin : gen_channel
       requantiser #(.ActivationBits(ActivationBits)) u_requantiser (
         .clk_i,
-        .acc_i(p == 0 && pooled_q ? pool[k] : acc_i[p][k]),
-        .empty_i(!acc_touched_i[k] && !(p == 0 && pooled_q)),
+        .acc_i(p == 0 && pooled_q[k] ? pool[k] : acc_i[p][k]),
+        .empty_i(!acc_touched_i[k] && !(p == 0 && pooled_q[k])),
         .multiplier_i(affine_i[k][63:48]),
         .residual_i({gathered[p][k], straight[p][k]}),
         .residual_multiplier_i(residual_multiplier_q),

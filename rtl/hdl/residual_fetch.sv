@@ -25,9 +25,10 @@ module residual_fetch
   input  logic   [LayerSlots-1:0] waits_i,
   input  logic   [11:0]           rows_written_i,
 
-  /// The next pass; its residual may be read; it begins.
+  /// The next pass is prepared; its residual may be read; it begins.
   input  pass_t next_i,
-  output logic  next_ready_o,
+  input  logic  prepare_i,
+  output logic  prepared_ready_o,
   input  logic  begin_i,
   /// A quad is wanted, which lies here in its block; it leaves with this cycle.
   input  logic                want_i,
@@ -46,16 +47,14 @@ module residual_fetch
 );
 
   // ---- The next pass: first word of its tile, rows that must be there. ----
-  layer_t              next_layer;
-  logic                new_tile, new_row;
+  layer_t              next_layer, prepared_layer;
+  logic                new_row, prepared_slot_q, new_tile_q;
   logic [AddrBits-1:0] row_q, tile_q, origin, distance, start;
-  logic [12:0]         last_row;
+  logic [12:0]         last_row_q;
 
-  assign next_layer   = layers_i[next_i.slot];
-  assign new_tile     = next_i.index == '0;
-  assign new_row      = next_i.tile_x == '0;
-  assign last_row     = next_layer.residual_stride_2 ? {next_i.tile_y, 1'b1} : 13'(next_i.tile_y);
-  assign next_ready_o = !next_layer.residual || !waits_i[next_i.slot] || 13'(rows_written_i) > last_row;
+  assign next_layer     = layers_i[next_i.slot];
+  assign prepared_layer = layers_i[prepared_slot_q];
+  assign new_row        = next_i.tile_x == '0;
 
   // Words count from the output's first channel, so that the zero blocks before the residual come off.
   assign origin   = next_i.first_tile ? next_layer.residual_base : new_row ? row_q : tile_q;
@@ -64,24 +63,40 @@ module residual_fetch
                     << next_layer.residual_stride_2;
   assign start    = origin + distance + AddrBits'(next_i.first_tile && !next_layer.residual_half);
 
+  always_ff @(posedge clk_i) begin
+    if (prepare_i) begin
+      prepared_slot_q <= next_i.slot;
+      new_tile_q      <= next_i.index == '0;
+      last_row_q      <= next_layer.residual_stride_2 ? {next_i.tile_y, 1'b1} : 13'(next_i.tile_y);
+      if (next_i.index == '0) begin
+        tile_q <= start;
+        if (new_row) row_q <= start;
+      end
+    end
+    prepared_ready_o <= !prepare_i && (!prepared_layer.residual || !waits_i[prepared_slot_q] ||
+                                       13'(rows_written_i) > last_row_q);
+  end
+
   // ---- The quad: its word, its lane in that, and the part of the tile that is read. ----
   layer_t              layer;
-  logic                slot_q, half_row_q, half_column_q;
+  logic                slot_q, half_q, strided_q, in_range_q, reads_q, half_row_q, half_column_q;
   logic [AddrBits-1:0] pointer_q;
-  logic signed [9:0]   source_q;
+  logic signed [9:0]   source_q, source_after;
   logic [LaneBits-1:0] lane;
-  logic                in_range, strided, reads, moves, last_part;
+  logic                starts_in_range, in_range_after, moves, last_part;
 
-  assign layer     = layers_i[slot_q];
-  assign lane      = lane_i ^ LaneBits'(Quads / 2 * 32'(layer.residual_half));
-  assign in_range  = layer.residual && source_q >= 0 && source_q < 10'(layer.residual_blocks);
-  assign strided   = layer.residual_stride_2;
-  assign reads     = in_range && (strided || lane == '0);
-  assign moves     = want_i && (!reads || read_ready_i);
-  assign last_part = !in_range || !strided || (half_row_q && half_column_q);
-  assign step_o    = moves && last_part;
+  assign layer        = layers_i[slot_q];
+  assign source_after = source_q + 1'b1;
+  assign lane         = lane_i ^ LaneBits'(Quads / 2 * 32'(half_q));
+  assign moves        = want_i && (!reads_q || read_ready_i);
+  assign last_part    = !in_range_q || !strided_q || (half_row_q && half_column_q);
+  assign step_o       = moves && last_part;
 
-  assign read_valid_o = want_i && reads && read_ready_i;
+  assign read_valid_o = want_i && reads_q && read_ready_i;
+
+  assign starts_in_range = prepared_layer.residual && prepared_layer.residual_offset == '0 &&
+                           !prepared_layer.residual_half;
+  assign in_range_after  = layer.residual && source_after >= 0 && source_after < 10'(layer.residual_blocks);
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
@@ -91,15 +106,23 @@ module residual_fetch
       half_column_q <= !last_part && !half_column_q;
       half_row_q    <= Rows == 1 || (!last_part && (half_row_q || half_column_q));
     end
-    if (begin_i) slot_q <= next_i.slot;
-    if (begin_i && new_tile) begin
-      tile_q    <= start;
-      pointer_q <= start;
-      source_q  <= -10'(next_layer.residual_offset) - 10'(next_layer.residual_half);
-      if (new_row) row_q <= start;
+    if (begin_i) begin
+      slot_q    <= prepared_slot_q;
+      half_q    <= prepared_layer.residual_half;
+      strided_q <= prepared_layer.residual_stride_2;
+    end
+    if (begin_i && new_tile_q) begin
+      pointer_q  <= tile_q;
+      source_q   <= -10'(prepared_layer.residual_offset) - 10'(prepared_layer.residual_half);
+      in_range_q <= starts_in_range;
+      reads_q    <= starts_in_range;
     end else if (step_o && lane == '1) begin
-      pointer_q <= pointer_q + 1'b1;
-      source_q  <= source_q + 1'b1;
+      pointer_q  <= pointer_q + 1'b1;
+      source_q   <= source_after;
+      in_range_q <= in_range_after;
+      reads_q    <= in_range_after;
+    end else if (step_o) begin
+      reads_q <= in_range_q && strided_q;
     end
   end
 
@@ -108,8 +131,8 @@ module residual_fetch
   always_comb begin
     for (int unsigned r = 0; r < Rows; r++) begin
       for (int unsigned c = 0; c < Columns; c++) begin
-        read_addr_o[r][c] = pointer_q + ((strided ? half_row_q : r == 0) ? layer.residual_row_stride : '0) +
-                            ((strided ? half_column_q : c == 0) ? AddrBits'(layer.residual_blocks) : '0);
+        read_addr_o[r][c] = pointer_q + ((strided_q ? half_row_q : r == 0) ? layer.residual_row_stride : '0) +
+                            ((strided_q ? half_column_q : c == 0) ? AddrBits'(layer.residual_blocks) : '0);
       end
     end
   end
@@ -127,7 +150,7 @@ module residual_fetch
   logic [LaneBits-1:0] lane_q;
 
   always_ff @(posedge clk_i) begin
-    stage_q <= '{step: step_o, straight: in_range && !strided, gathered: moves && in_range && strided,
+    stage_q <= '{step: step_o, straight: in_range_q && !strided_q, gathered: moves && in_range_q && strided_q,
                  half_row: half_row_q, half_column: half_column_q};
     lane_q   <= lane;
     stage2_q <= stage_q;

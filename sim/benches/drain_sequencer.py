@@ -136,7 +136,7 @@ class TB:
             complete += finished
             layer_done = bool(ended) and ended[0] <= cycles
             dut.layer_done_i.value = layer_done
-            dut.next_ready_i.value = may_begin = next(self.residuals)
+            dut.prepared_ready_i.value = may_begin = next(self.residuals)
             await settle(dut)
             dut.step_i.value = step = bool(dut.want_o.value) and next(self.residuals)
             await ReadOnly()
@@ -183,9 +183,15 @@ class TB:
 async def passes_drain_in_order(dut, passes: str, sums: str, residuals: str) -> None:
     """Layers follow each other quad by quad without a stop where nothing is late; a pool waits for its input."""
     tb = TB(dut, passes, sums, residuals)
-    for name in ("pass_valid", "pass_done", "layer_done", "next_ready", "step"):
+    for name in ("pass_valid", "pass_done", "layer_done", "prepared_ready", "step"):
         getattr(dut, f"{name}_i").value = 0
     dut.idle_i.value = 0
     await start(dut)
-    cycles, steps = await tb.run(9)
-    assert cycles <= steps + 3 * 16 or (passes, sums, residuals) != ("none",) * 3
+    for _ in range(2):
+        cycles, steps = await tb.run(5)
+        assert cycles <= steps + 2 * 16 or (passes, sums, residuals) != ("none",) * 3
+        # Between images the ring begins anew.
+        dut.idle_i.value = 1
+        await RisingEdge(dut.clk_i)
+        dut.idle_i.value = 0
+        tb.ring.position = 0
