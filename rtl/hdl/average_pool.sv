@@ -26,7 +26,7 @@ module average_pool
 
   // The quad's place travels beside the adder tree.
   logic [Levels:0]               valid;
-  logic [Levels:0]               first;
+  logic [Levels-1:0]             first;
   logic [Levels:0][QuadBits-1:0] index;
 
   assign valid[0] = quad_valid_i;
@@ -35,7 +35,7 @@ module average_pool
 
   always_ff @(posedge clk_i) begin
     valid[Levels:1] <= valid[Levels-1:0];
-    first[Levels:1] <= first[Levels-1:0];
+    first[Levels-1:1] <= first[Levels-2:0];
     index[Levels:1] <= index[Levels-1:0];
   end
 
@@ -53,7 +53,9 @@ module average_pool
       .clk_i, .en_i('1), .data_i(values), .sum_o(sum)
     );
 
-    assign sums[k] = (first[Levels] ? '0 : $signed(old_q[k])) + AccBits'(sum);
+    (* keep *) logic first_q;
+    always_ff @(posedge clk_i) first_q <= first[Levels-1];
+    assign sums[k] = (first_q ? '0 : $signed(old_q[k])) + AccBits'(sum);
   end
 
   (* no_rw_check, ram_style = "block" *) logic [DrainChannels*AccBits-1:0] mem [PoolChannels/DrainChannels];

@@ -189,12 +189,12 @@ module compute_core
 
   // ---- Results. ----
   logic                                       residual_valid;
-  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] residual_addr;
+  logic [1:0][1:0][AddrBits-1:0]              residual_addr;
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] residual_data;
 
   logic                                       tile_valid;
   logic [Rows-1:0][Columns-1:0]               tile_mask;
-  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] tile_addr;
+  logic [1:0][1:0][AddrBits-1:0]              tile_addr;
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data;
 
   drain #(

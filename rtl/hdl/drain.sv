@@ -46,12 +46,12 @@ module drain
   input  logic [LayerSlots-1:0]                      residual_waits_i,
   /// Feature map, two cycles from address to data; never in the cycle of a tile.
   output logic                                       residual_valid_o,
-  output logic [Rows-1:0][Columns-1:0][AddrBits-1:0] residual_addr_o,
+  output logic [1:0][1:0][AddrBits-1:0]              residual_addr_o,
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0] residual_data_i,
 
   output logic                                       tile_valid_o,
   output logic [Rows-1:0][Columns-1:0]               tile_mask_o,
-  output logic [Rows-1:0][Columns-1:0][AddrBits-1:0] tile_addr_o,
+  output logic [1:0][1:0][AddrBits-1:0]              tile_addr_o,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data_o,
 
   output logic                                logits_valid_o,

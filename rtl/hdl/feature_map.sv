@@ -1,5 +1,7 @@
 /// Feature-map memory: one bank for each pixel of a tile, so that a tile is written, and a chunk read, in one cycle.
 ///
+/// A tile's pixels lie at their coordinates + 1: the first row and the first column of banks hold those of the next chunk.
+///
 /// Port A of every bank serves the window loader, and the image's pixels in cycles in which that reads nothing. Port B
 /// serves the drain: its tiles and the reads of its residual.
 module feature_map
@@ -21,15 +23,15 @@ module feature_map
   input  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] window_addr_i,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data_o,
 
-  /// A tile of results.
+  /// A tile of results; addresses in its chunk and in the next one, by rows and by columns.
   input  logic                                       tile_valid_i,
   input  logic [Rows-1:0][Columns-1:0]               tile_mask_i,
-  input  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] tile_addr_i,
+  input  logic [1:0][1:0][AddrBits-1:0]              tile_addr_i,
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data_i,
 
   /// Residual, not in the cycle of a tile: data two cycles later, until a cycle after the next read.
   input  logic                                       residual_valid_i,
-  input  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] residual_addr_i,
+  input  logic [1:0][1:0][AddrBits-1:0]              residual_addr_i,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] residual_data_o,
 
   /// A pixel of the image.
@@ -43,16 +45,18 @@ module feature_map
 
   localparam int unsigned BankAddrBits = $clog2(FeatureWords);
 
+  logic [1:0][1:0][AddrBits-1:0] b_addr;
+
   assign pixel_ready_o = !(window_en_i && window_valid_i);
+  assign b_addr        = tile_valid_i ? tile_addr_i : residual_addr_i;
 
   for (genvar r = 0; r < Rows; r++) begin : gen_row
     for (genvar c = 0; c < Columns; c++) begin : gen_column
       logic                here;
-      logic [AddrBits-1:0] a_addr, b_addr;
+      logic [AddrBits-1:0] a_addr;
 
       assign here   = pixel_valid_i && pixel_ready_o && 32'(pixel_row_i) == r && 32'(pixel_column_i) == c;
       assign a_addr = pixel_ready_o ? pixel_addr_i : window_addr_i[r][c];
-      assign b_addr = tile_valid_i ? tile_addr_i[r][c] : residual_addr_i[r][c];
 
       ram_tdp #(.Width(WordBits), .Depth(FeatureWords)) u_bank (
         .clk_i,
@@ -63,7 +67,7 @@ module feature_map
         .a_rdata_o(window_data_o[r][c]),
         .b_en_i(residual_valid_i),
         .b_we_i(tile_valid_i && tile_mask_i[r][c]),
-        .b_addr_i(b_addr[BankAddrBits-1:0]),
+        .b_addr_i(b_addr[r==0][c==0][BankAddrBits-1:0]),
         .b_wdata_i(tile_data_i[r][c]),
         .b_rdata_o(residual_data_o[r][c])
       );

@@ -33,15 +33,15 @@ module output_tile
 
   output logic                                       tile_valid_o,
   output logic [Rows-1:0][Columns-1:0]               tile_mask_o,
-  output logic [Rows-1:0][Columns-1:0][AddrBits-1:0] tile_addr_o,
+  /// In the tile's chunk and in the next one, by rows and by columns.
+  output logic [1:0][1:0][AddrBits-1:0]              tile_addr_o,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data_o
 );
 
-  logic [AddrBits-1:0]           row_q, pointer_q, start;
-  logic [Rows-1:0]               rows_q;
-  logic [Columns-1:0]            columns_q;
-  logic [1:0][1:0][AddrBits-1:0] addr_q;  // by next row chunk, next column chunk
-  logic                          ends;
+  logic [AddrBits-1:0] row_q, pointer_q, start;
+  logic [Rows-1:0]     rows_q;
+  logic [Columns-1:0]  columns_q;
+  logic                ends;
 
   assign start = first_tile_i ? base_i : row_q + row_stride_i;
   assign ends  = quad_valid_i && lane_i == '1;
@@ -55,8 +55,8 @@ module output_tile
       rows_q    <= rows_i;
       columns_q <= columns_i;
       for (int unsigned n = 0; n < 4; n++) begin
-        addr_q[n/2][n%2] <= pointer_q + (n / 2 == 1 ? row_stride_i : '0) +
-                            (n % 2 == 1 ? AddrBits'(blocks_i) : '0);
+        tile_addr_o[n/2][n%2] <= pointer_q + (n / 2 == 1 ? row_stride_i : '0) +
+                                 (n % 2 == 1 ? AddrBits'(blocks_i) : '0);
       end
     end
     tile_valid_o <= ends && !rst_i;
@@ -75,7 +75,6 @@ module output_tile
 
     assign tile_data_o[R][C] = word_q;
     assign tile_mask_o[R][C] = rows_q[I] && columns_q[J];
-    assign tile_addr_o[R][C] = addr_q[R == 0][C == 0];
   end
 
 endmodule

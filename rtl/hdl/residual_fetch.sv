@@ -35,10 +35,11 @@ module residual_fetch
   input  logic [LaneBits-1:0] lane_i,
   output logic                step_o,
 
-  /// Reads in this cycle, in which no tile is written; data two cycles later.
+  /// Reads in this cycle, in which no tile is written, in the tile's chunk and in the next one, by rows and by columns;
+  /// data two cycles later.
   output logic                                       read_valid_o,
   input  logic                                       read_ready_i,
-  output logic [Rows-1:0][Columns-1:0][AddrBits-1:0] read_addr_o,
+  output logic [1:0][1:0][AddrBits-1:0]              read_addr_o,
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0] read_data_i,
 
   /// Three cycles after the quad left: its residual, from the pixel's own bank or gathered; one or both are zero.
@@ -126,14 +127,13 @@ module residual_fetch
     end
   end
 
-  // A pixel lies at its coordinates + 1: the first row and column of banks have the next chunk. With stride 2 all
-  // pixels of a part lie in one chunk.
+  // A pixel lies at its coordinates + 1, the last ones in the next chunk. With stride 2 all pixels of a part lie in one
+  // chunk.
   always_comb begin
-    for (int unsigned r = 0; r < Rows; r++) begin
-      for (int unsigned c = 0; c < Columns; c++) begin
-        read_addr_o[r][c] = pointer_q + ((strided_q ? half_row_q : r == 0) ? layer.residual_row_stride : '0) +
-                            ((strided_q ? half_column_q : c == 0) ? AddrBits'(layer.residual_blocks) : '0);
-      end
+    for (int unsigned n = 0; n < 4; n++) begin
+      read_addr_o[n/2][n%2] = pointer_q +
+                              ((strided_q ? half_row_q : n / 2 == 1) ? layer.residual_row_stride : '0) +
+                              ((strided_q ? half_column_q : n % 2 == 1) ? AddrBits'(layer.residual_blocks) : '0);
     end
   end
 

@@ -13,6 +13,7 @@ from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.drain_sequencer import KIND_POOL, Layer, Ring, random_layer
 from tritforge.sim.benches.handshake import Source
+from tritforge.sim.benches.map_memory import bank_addresses
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record, signed, split
 from tritforge.sim.benches.residual_fetch import Port, Residual, random_residual
 
@@ -244,7 +245,7 @@ class TB:
 
     def take_tile(self, written: dict[tuple[int, int], int]) -> None:
         dut, width = self.dut, self.channels * self.bits
-        addresses = split(int(dut.tile_addr_o.value), 16, self.pes)
+        addresses = bank_addresses(int(dut.tile_addr_o.value), self.pes)
         for bank, word in enumerate(split(int(dut.tile_data_o.value), width, self.pes)):
             if int(dut.tile_mask_o.value) >> bank & 1:
                 assert (bank, addresses[bank]) not in written

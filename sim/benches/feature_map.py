@@ -10,6 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
+from tritforge.sim.benches.map_memory import bank_addresses
 from tritforge.sim.benches.records import join, split
 
 CYCLES = 1500
@@ -32,9 +33,6 @@ class TB:
         self.pixels = 0
         Clock(dut.clk_i, 10, "ns").start()
 
-    def addresses(self) -> list[int]:
-        return [self.random.randrange(self.words) for _ in range(self.pes)]
-
     def read(self, addresses: list[int]) -> list[int | None]:
         return [bank.get(address) for bank, address in zip(self.banks, addresses, strict=True)]
 
@@ -48,7 +46,9 @@ class TB:
         dut, source = self.dut, self.random
         window_en, wanted, tile, residual, pixel = (source.random() < chance for chance in (0.7, 0.6, 0.3, 0.5, 0.7))
         residual &= not tile
-        window_at, tile_at, residual_at = self.addresses(), self.addresses(), self.addresses()
+        tile_chunks, residual_chunks = (join([source.randrange(self.words) for _ in range(4)], 16) for _ in range(2))
+        tile_at, residual_at = (bank_addresses(chunks, self.pes) for chunks in (tile_chunks, residual_chunks))
+        window_at = [source.randrange(self.words) for _ in range(self.pes)]
         data = [source.getrandbits(self.width) for _ in range(self.pes)]
         mask, bank, at = source.getrandbits(self.pes), source.randrange(self.pes), source.randrange(self.words)
         word = source.getrandbits(self.width)
@@ -58,8 +58,8 @@ class TB:
         dut.window_en_i.value, dut.window_valid_i.value = window_en, wanted
         dut.window_addr_i.value = join(window_at, 16)
         dut.tile_valid_i.value, dut.tile_mask_i.value = tile, mask
-        dut.tile_addr_i.value, dut.tile_data_i.value = join(tile_at, 16), join(data, self.width)
-        dut.residual_valid_i.value, dut.residual_addr_i.value = residual, join(residual_at, 16)
+        dut.tile_addr_i.value, dut.tile_data_i.value = tile_chunks, join(data, self.width)
+        dut.residual_valid_i.value, dut.residual_addr_i.value = residual, residual_chunks
         dut.pixel_valid_i.value, dut.pixel_addr_i.value, dut.pixel_data_i.value = pixel, at, word
         dut.pixel_row_i.value, dut.pixel_column_i.value = divmod(bank, self.columns)
         await ReadOnly()

@@ -5,8 +5,15 @@ from __future__ import annotations
 import random
 
 from tritforge.parameters import TILE_SHAPES
+from tritforge.sim.benches.records import split
 
 Bank = tuple[int, int]
+
+
+def bank_addresses(chunks: int, pes: int) -> list[int]:
+    """Address of every bank, row by row, from those of a tile's chunk and of the next ones by rows and columns."""
+    (rows, columns), addresses = TILE_SHAPES[pes], split(chunks, 16, 4)
+    return [addresses[2 * (row == 0) + (column == 0)] for row in range(rows) for column in range(columns)]
 
 
 class MapMemory:

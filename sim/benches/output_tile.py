@@ -9,6 +9,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, start
+from tritforge.sim.benches.map_memory import bank_addresses
 from tritforge.sim.benches.records import join, split
 
 ROWS = 12
@@ -76,7 +77,7 @@ class TB:
         """Pixel (i, j) lies at coordinates + 1; one past the tile is in the next chunk."""
         dut, (pointer, rows, columns) = self.dut, place
         mask = int(dut.tile_mask_o.value)
-        addresses = split(int(dut.tile_addr_o.value), 16, self.pes)
+        addresses = bank_addresses(int(dut.tile_addr_o.value), self.pes)
         data = split(int(dut.tile_data_o.value), self.channels * self.bits, self.pes)
         for pixel in range(self.pes):
             i, j = divmod(pixel, self.columns)

@@ -11,7 +11,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
-from tritforge.sim.benches.map_memory import MapMemory
+from tritforge.sim.benches.map_memory import MapMemory, bank_addresses
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record, split
 
 DELAY = 3
@@ -82,7 +82,7 @@ class Port:
         self.output = self.register
         if addresses is not None:
             assert residual is not None, "a read without a residual"
-            self.register = residual.map.read(split(addresses, 16, self.pes))
+            self.register = residual.map.read(bank_addresses(addresses, self.pes))
 
 
 class TB:

@@ -13,7 +13,7 @@ module map_trace #(
   input logic [7:0]                                 layers_i,
   input logic                                       layer_done_i,
   input logic                                       tile_valid_i,
-  input logic [Rows-1:0][Columns-1:0][15:0]         tile_addr_i,
+  input logic [1:0][1:0][15:0]                      tile_addr_i,
   input logic [Rows-1:0][Columns-1:0][WordBits-1:0] tile_data_i,
   input logic                                       logits_valid_i,
   input logic [3:0][47:0]                           logits_i
@@ -40,7 +40,7 @@ module map_trace #(
     end else if (reset_seen) begin
       if (file != 0) begin
         if (fresh && (tile_valid_i || logits_valid_i)) $fwrite(file, "i\n");
-        if (tile_valid_i) $fwrite(file, "t %02h %04h %h\n", layer, tile_addr_i[1 % Rows][1 % Columns], tile_data_i);
+        if (tile_valid_i) $fwrite(file, "t %02h %04h %h\n", layer, tile_addr_i[Rows == 1][0], tile_data_i);
         if (logits_valid_i) $fwrite(file, "l %h\n", logits_i);
       end
       if (tile_valid_i || logits_valid_i) fresh <= 1'b0;
