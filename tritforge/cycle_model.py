@@ -215,7 +215,7 @@ def _tile_words(program: OverlayProgram, fields: dict[str, int], pass_words: int
 def _quad_reads(
     parameters: AcceleratorParameters, fields: dict[str, int], pass_words: int
 ) -> tuple[tuple[int, ...], ...]:
-    """By pass and quad: reads of the feature map; none where zero channels stand in for it, or a word is still there."""
+    """By pass and quad: reads of the feature map; none for zero channels, nor while the last word read still serves."""
     quads = parameters.group_channels // 4
     strided = (4 if parameters.tile_rows > 1 else 2) if fields["residual_stride_2"] else 0
     half = quads // 2 if fields["residual_half"] else 0

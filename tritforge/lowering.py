@@ -127,7 +127,7 @@ def _check_supported(network: Network, parameters: AcceleratorParameters) -> Non
 
 
 def _check_sums(network: Network, layer: Layer, parameters: AcceleratorParameters) -> None:
-    """Refuse a layer whose sums over unsigned activations could leave the accumulators, or its results the requantiser."""
+    """Refuse a layer whose sums could leave the accumulators, or its results the requantisers, for any input."""
     bits = network.input.bits if layer.input == INPUT else network.activation_bits
     top = (1 << bits) - 1
     bias, residual = layer.bias, 0

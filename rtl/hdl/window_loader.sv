@@ -304,13 +304,9 @@ module window_loader
     for (int unsigned l = 0; l < GroupChannels; l++) begin
       pad_word[l*ActivationBits +: ActivationBits] = pad[l%4][ActivationBits-1:0];
     end
-    pixel = '0;
-    for (int unsigned r = 0; r < Rows; r++) begin
-      for (int unsigned c = 0; c < Columns; c++) begin
-        if (32'(output_q.pixel_row) == r && 32'(output_q.pixel_column) == c) pixel |= read_data_i[r][c];
-      end
-    end
   end
+
+  assign pixel = read_data_i[output_q.pixel_row][output_q.pixel_column];
 
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] aligned_data_q;
 
@@ -329,16 +325,19 @@ module window_loader
   end
 
   // ---- Router: each lane takes its own bank column or, with stride 2, the one of its tap column. ----
+  logic [1:0] route_q;  // 0: its own; c + 1: tap column c
+
   always_ff @(posedge clk_i) begin
     if (advance) begin
+      route_q <= output_q.step.mode == Strided ? output_q.step.column + 1'b1 : '0;
       for (int unsigned m = 0; m < Rows; m++) begin
         for (int unsigned l = 0; l < Columns; l++) begin
-          lane_o[m][l] <= aligned_data_q[m][l];
-          if (aligned_q.step.mode == Strided) begin
-            for (int unsigned c = 0; c < 3; c++) begin
-              if (32'(aligned_q.step.column) == c) lane_o[m][l] <= aligned_data_q[m][(2*l+2*Columns-c)%Columns];
-            end
-          end
+          unique case (route_q)
+            2'd0: lane_o[m][l] <= aligned_data_q[m][l];
+            2'd1: lane_o[m][l] <= aligned_data_q[m][2*l%Columns];
+            2'd2: lane_o[m][l] <= aligned_data_q[m][(2*l+Columns-1)%Columns];
+            2'd3: lane_o[m][l] <= aligned_data_q[m][(2*l+Columns-2)%Columns];
+          endcase
         end
       end
     end
