@@ -1,4 +1,4 @@
-"""The group scheduler's properties are proven, and a scheduler that breaks one is found out."""
+"""Properties of the way from bitmap words to groups are proven, and a module that breaks one is found out."""
 
 from __future__ import annotations
 
@@ -10,50 +10,92 @@ from tritforge.rtl import hdl_sources
 from tritforge.rtl.proof import ProofError, prove, search
 
 CYCLES = 8
-"""From reset to what shows every fault below: three cycles to the first group, and a word of several."""
+"""From reset to what shows every fault below: three cycles to a first result, and a few words."""
 
-FAULTS = {
+SCHEDULER = {
     "skips a group": ("left  = rest_q & (rest_q - 1'b1)", "left  = rest_q & (rest_q - 1'b1) & (rest_q - 2'd2)"),
     "repeats a group": ("end else if (take) begin", "end else if (take && !load_q) begin"),
     "highest channel first": ("(rest_q & GroupChannels'((64'd1 << i) - 1)) == '0", "(rest_q >> i) == 1'b1"),
     "a stall drops a group": ("found_ready = !group_valid_o || group_ready_i", "found_ready = 1'b1"),
-    "a stall repeats a group": (
-        "word_ready_o = !valid_q || (take && done)",
-        "word_ready_o = !valid_q || (valid_q && done)",
-    ),
+    "a stall repeats a group": ("= !valid_q || (take && done)", "= !valid_q || (valid_q && done)"),
     "slot off by one": ("AddrBits'($countones(found_below_q))", "AddrBits'($countones(found_below_q)) + 1'b1"),
     "slots of groups that are not stored": ("below & stored_q", "below"),
     "windows move on at every group": ("load_q <= 1'b0", "load_q <= load_q"),
     "the pass ends too early": ("last: last_q && done", "last: last_q"),
     "a reset leaves a group behind": ("if (rst_i) found_valid_q <= 1'b0;\n    else if", "if"),
 }
+SCANNER = {
+    "slots of active groups alone": ("AddrBits'($countones(stored))", "AddrBits'($countones(active))"),
+    "windows for every word": ("filled && (meta2_q.first_of_group || !loaded_q)", "filled"),
+    "no windows for a later word": (
+        "filled && (meta2_q.first_of_group || !loaded_q)",
+        "filled && meta2_q.first_of_group",
+    ),
+    "entries of empty words": ("take_fresh = filled ||", "take_fresh = meta2_q.valid ||"),
+    "a pass does not end": ("pushed.last = held_q.last || (ends_pass && !filled)", "pushed.last = held_q.last"),
+    "an entry is overwritten": ("(held_q.last || filled || ends_pass)", "(held_q.last || ends_pass)"),
+    "an empty pass is forgotten": ("filled || (ends_pass && (!held_valid_q || held_q.last))", "filled"),
+    "a reset leaves an entry behind": ("if (rst_i) held_valid_q <= 1'b0;\n    else if", "if"),
+}
+FIFO = {
+    "the last place is never used": ("count_o != CountWidth'(Depth);", "count_o < CountWidth'(Depth - 1);"),
+    "an entry too many": ("ready_o = count_o != CountWidth'(Depth)", "ready_o = 1'b1"),
+    "a pop at the head of an empty one": ("pop     = valid_o && ready_i", "pop     = ready_i"),
+    "entries stay": ("if (pop) read_q <= read_q + 1'b1;", "if (pop && !push) read_q <= read_q + 1'b1;"),
+}
+FAULTS = [
+    *(("group_scheduler", {"GroupChannels": 8}, *fault) for fault in SCHEDULER.items()),
+    *(("bitmap_scanner", {"GroupChannels": 8, "PassOutputs": 32}, *fault) for fault in SCANNER.items()),
+    *(("fifo", {"Width": 2, "Depth": 2}, *fault) for fault in FIFO.items()),
+]
 
 
-@pytest.mark.parametrize("group_channels", [8, 16])
-def test_every_active_group_comes_exactly_once_in_order_with_its_slot(group_channels: int) -> None:
-    prove("group_scheduler", {"GroupChannels": group_channels})
+@pytest.mark.parametrize(
+    ("module", "parameters"),
+    [
+        ("group_scheduler", {"GroupChannels": 8}),
+        ("group_scheduler", {"GroupChannels": 16}),
+        ("bitmap_scanner", {"GroupChannels": 8, "PassOutputs": 32}),
+        ("bitmap_scanner", {"GroupChannels": 16}),
+        ("fifo", {"Width": 4, "Depth": 2}),
+        ("fifo", {"Width": 4, "Depth": 8}),
+    ],
+    ids=str,
+)
+def test_proven(module: str, parameters: dict[str, int]) -> None:
+    prove(module, parameters)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_scheduler_is_found_out(fault: str, tmp_path: Path) -> None:
-    right, wrong = FAULTS[fault]
-    sources = hdl_sources("group_scheduler")
-    code = sources[-1].read_text(encoding="utf-8")
+def planted(module: str, right: str, wrong: str, folder: Path) -> list[Path]:
+    """Sources of a module with a fault in it."""
+    sources = {path.stem: path for path in hdl_sources(module)}
+    code = sources[module].read_text(encoding="utf-8")
     assert code.count(right) == 1, "the source has changed: plant the fault anew"
-    broken = tmp_path / "group_scheduler.sv"
+    broken = folder / f"{module}.sv"
     broken.write_text(code.replace(right, wrong), encoding="utf-8")
-    with pytest.raises(
-        ProofError, match=r"within 8 cycles[^$]*Assert failed in group_scheduler: group_scheduler_proof"
-    ):
-        search("group_scheduler", {"GroupChannels": 8}, CYCLES, [*sources[:-1], broken])
+    return [*({**sources, module: broken}).values()]
 
 
-def test_a_fault_that_no_short_run_shows_fails_the_induction(tmp_path: Path) -> None:
-    sources = hdl_sources("group_scheduler")
-    code = sources[-1].read_text(encoding="utf-8")
-    broken = tmp_path / "group_scheduler.sv"
-    slot = "word_slot_i"
-    broken.write_text(code.replace(f"slot_q   <= {slot}", f"slot_q   <= {slot} ^ AddrBits'(rest_q == '1)"), "utf-8")
-    assert broken.read_text("utf-8") != code
-    with pytest.raises(ProofError):
-        prove("group_scheduler", {"GroupChannels": 8}, [*sources[:-1], broken])
+@pytest.mark.parametrize(
+    ("module", "parameters", "fault", "change"), FAULTS, ids=[f"{fault[0]}: {fault[2]}" for fault in FAULTS]
+)
+def test_a_fault_is_found_out(
+    module: str, parameters: dict[str, int], fault: str, change: tuple[str, str], tmp_path: Path
+) -> None:
+    found = rf"within {CYCLES} cycles[^$]*Assert failed in {module}: {module}_proof"
+    with pytest.raises(ProofError, match=found):
+        search(module, parameters, CYCLES, planted(module, *change, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("module", "right", "wrong"),
+    [
+        ("group_scheduler", "slot_q   <= word_slot_i", "slot_q   <= word_slot_i ^ AddrBits'(rest_q == '1)"),
+        ("bitmap_scanner", "InFlight  = 4", "InFlight  = 1"),
+    ],
+)
+def test_a_fault_that_no_short_run_shows_fails_the_induction(
+    module: str, right: str, wrong: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ProofError, match="the step of induction fails"):
+        prove(module, {"GroupChannels": 8}, planted(module, right, wrong, tmp_path))
