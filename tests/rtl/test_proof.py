@@ -27,10 +27,7 @@ SCHEDULER = {
 SCANNER = {
     "slots of active groups alone": ("AddrBits'($countones(stored))", "AddrBits'($countones(active))"),
     "windows for every word": ("filled && (meta2_q.first_of_group || !loaded_q)", "filled"),
-    "no windows for a later word": (
-        "filled && (meta2_q.first_of_group || !loaded_q)",
-        "filled && meta2_q.first_of_group",
-    ),
+    "windows for a first word alone": ("meta2_q.first_of_group || !loaded_q", "meta2_q.first_of_group"),
     "entries of empty words": ("take_fresh = filled ||", "take_fresh = meta2_q.valid ||"),
     "a pass does not end": ("pushed.last = held_q.last || (ends_pass && !filled)", "pushed.last = held_q.last"),
     "an entry is overwritten": ("(held_q.last || filled || ends_pass)", "(held_q.last || ends_pass)"),
@@ -54,7 +51,7 @@ FAULTS = [
     ("module", "parameters"),
     [
         ("group_scheduler", {"GroupChannels": 8}),
-        ("group_scheduler", {"GroupChannels": 16}),
+        pytest.param("group_scheduler", {"GroupChannels": 16}, marks=pytest.mark.slow),
         ("bitmap_scanner", {"GroupChannels": 8, "PassOutputs": 32}),
         ("bitmap_scanner", {"GroupChannels": 16}),
         ("fifo", {"Width": 4, "Depth": 2}),
@@ -87,15 +84,7 @@ def test_a_fault_is_found_out(
         search(module, parameters, CYCLES, planted(module, *change, tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("module", "right", "wrong"),
-    [
-        ("group_scheduler", "slot_q   <= word_slot_i", "slot_q   <= word_slot_i ^ AddrBits'(rest_q == '1)"),
-        ("bitmap_scanner", "InFlight  = 4", "InFlight  = 1"),
-    ],
-)
-def test_a_fault_that_no_short_run_shows_fails_the_induction(
-    module: str, right: str, wrong: str, tmp_path: Path
-) -> None:
+def test_a_fault_that_no_short_run_shows_fails_the_induction(tmp_path: Path) -> None:
+    sources = planted("bitmap_scanner", "InFlight  = 4", "InFlight  = 1", tmp_path)  # full FIFOs, after many words
     with pytest.raises(ProofError, match="the step of induction fails"):
-        prove(module, {"GroupChannels": 8}, planted(module, right, wrong, tmp_path))
+        prove("bitmap_scanner", {"GroupChannels": 8}, sources)
