@@ -45,13 +45,17 @@ class Module:
 
 @dataclass(frozen=True)
 class Area:
-    """What a netlist takes: LUTs of logic, memory and shift registers, FFs, CARRY4, block RAM of 36 Kbit, DSPs."""
+    """What a netlist takes: LUTs of logic, memory and shift registers, FFs, carry, block RAM of 36 Kbit, DSPs.
+
+    ``carry_sites`` are the bits of CARRY4 that a LUT stands before; the others only carry in or out.
+    """
 
     lut_logic: int = 0
     lutram: int = 0
     srl: int = 0
     ff: int = 0
     carry4: int = 0
+    carry_sites: int = 0
     bram36: float = 0.0
     dsp: int = 0
 
@@ -93,6 +97,12 @@ def area(module: Module) -> Area:
         srl=sum(kinds[kind] for kind in SHIFT_REGISTERS),
         ff=sum(kinds[kind] for kind in FLIP_FLOPS),
         carry4=kinds["CARRY4"],
+        carry_sites=sum(
+            isinstance(bit, int)
+            for cell in module.cells.values()
+            if cell.kind == "CARRY4"
+            for bit in cell.connections["S"]
+        ),
         bram36=sum(size * kinds[kind] for kind, size in BLOCK_RAM.items()),
         dsp=kinds["DSP48E1"],
     )

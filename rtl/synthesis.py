@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,9 +80,9 @@ def synthesise(
         advance: called with the module's name after each unit.
 
     Raises:
-        SynthesisError: Yosys refused a unit.
-        KeyError: there is no such module.
+        SynthesisError: Yosys refused a unit, or there is no such module.
     """
+    module_parameters(module)
     top = Unit(module, tuple(sorted((parameters or {}).items())))
     root = Path(build_dir or os.environ.get(BUILD_VARIABLE, "build")).resolve() / "synthesis"
     netlists: dict[Unit, Module] = {}
@@ -98,6 +99,18 @@ def synthesise(
         pending.extend(instances[unit].values())
         advance(module if unit == top else unit.module)
     return Design(top, netlists, instances)
+
+
+def module_parameters(module: str) -> list[str]:
+    """Names of a module's parameters.
+
+    Raises:
+        SynthesisError: there is no such module.
+    """
+    path = next((path for path in hdl_sources() if path.stem == module and _is_module(path)), None)
+    if path is None:
+        raise SynthesisError(f"there is no module {module} to synthesise")
+    return _parameter_names(path)
 
 
 def unit_counts(design: Design) -> dict[Unit, int]:
@@ -122,6 +135,9 @@ def _synthesise_unit(unit: Unit, root: Path) -> Path:
     with open(folder / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
+            # Yosys runs in a sandbox in which some folders, such as /tmp, are others: it reads its own folder alone.
+            for path in [PRIMITIVES, *sources]:
+                shutil.copyfile(path, folder / path.name)
             headers = [f"{_header(path)}\nendmodule\n" for path in boxes.values()]
             (folder / "headers.sv").write_text("\n".join(headers), encoding="utf-8")
             _run_yosys(unit, folder, "elaborate", scripts[0])
@@ -135,7 +151,7 @@ def _synthesise_unit(unit: Unit, root: Path) -> Path:
 
 
 def _run_yosys(unit: Unit, folder: Path, step: str, script: Sequence[str]) -> None:
-    """Run a script in the unit's folder; what Yosys prints is lost once ABC has run inside it, its log file is whole."""
+    """Run a script in the unit's folder; what Yosys prints is lost once ABC has run inside it, its log file is not."""
     (folder / f"{step}.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
     log, written = folder / f"{step}.log", folder / script[-1].split()[-1]
     written.unlink(missing_ok=True)
@@ -150,7 +166,7 @@ def _run_yosys(unit: Unit, folder: Path, step: str, script: Sequence[str]) -> No
 def _elaboration(unit: Unit, sources: Sequence[Path], boxes: Mapping[str, Path]) -> list[str]:
     given = [f"-G {name}={value}" for name, value in unit.parameters]
     closed = [f"--blackboxed-module {name}" for name in (*PRIMITIVE_NAMES, *boxes)]
-    files = [str(PRIMITIVES), *map(str, sources), "headers.sv"]
+    files = [PRIMITIVES.name, *(path.name for path in sources), "headers.sv"]
     return [
         " ".join(["read_slang -j 1 --single-unit", *given, *closed, f"--top {unit.module}", *files]),
         "chformal -remove",
@@ -172,9 +188,7 @@ def _mapping(unit: Unit) -> list[str]:
     ]
 
 
-def _close_boxes(
-    unit: Unit, folder: Path, boxes: Mapping[str, Path]
-) -> dict[str, tuple[str, list[tuple[str, int]]]]:
+def _close_boxes(unit: Unit, folder: Path, boxes: Mapping[str, Path]) -> dict[str, tuple[str, list[tuple[str, int]]]]:
     """Make black boxes of a unit's instances, one for each set of parameters and without any: ABC takes no others.
 
     Returns:

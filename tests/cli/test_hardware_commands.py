@@ -123,3 +123,12 @@ def test_a_damaged_program_file_is_refused(folder: Path) -> None:
     assert load_program(folder / "good").digest == program.digest
     other = replace(program, parameters=replace(program.parameters, pes=8))
     assert other.digest != program.digest
+
+
+def test_bench_area_counts_a_module(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("bench area --module pair_row --json area.json") == 0
+    metrics = json.loads((folder / "area.json").read_text())["metrics"]
+    assert metrics["lut"] == metrics["carry_sites"] == 8 and metrics["lut_per_lane"] is None
+    assert [unit["module"] for unit in metrics["units"]] == ["pair_row"]
+    assert "not placed for 7-series" in capsys.readouterr().out and "not placed for 7-series" in metrics["note"]
+    assert "no module window" in refused("bench area --module window", capsys)

@@ -34,12 +34,23 @@ def accelerator_for(
     parameters = AcceleratorParameters(
         pes=pes, group_channels=network.group_channels, activation_bits=network.activation_bits
     )
+    parameters = with_depths(parameters, depths)
+    return fitting_parameters(network, parameters) if fit else parameters
+
+
+def with_depths(parameters: AcceleratorParameters, depths: list[str] | None) -> AcceleratorParameters:
+    """The parameters with the depths of ``--memory``.
+
+    Raises:
+        ProgramError: a depth is out of range.
+        CapacityError: an unknown memory is named.
+    """
     for text in depths or ():
         name, _, depth = text.partition("=")
         if name not in DEPTHS or not depth.isdigit():
             raise CapacityError(f"--memory {text}: expected NAME=DEPTH with one of {', '.join(DEPTHS)}")
         parameters = replace(parameters, **{name: int(depth)})
-    return fitting_parameters(network, parameters) if fit else parameters
+    return parameters
 
 
 def check_fits(network: Network, parameters: AcceleratorParameters) -> None:

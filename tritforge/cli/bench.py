@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tritforge.cli.accelerator_options import PesOption
+from tritforge.cli.accelerator_options import DepthsOption, PesOption, with_depths
 from tritforge.cli.options import JsonOption, progress, write_result
 from tritforge.cli.processes import in_processes
 from tritforge.cli.step_folder import run_step
@@ -145,3 +145,40 @@ def equality(
     write_result(context, json, {"pes": pes, "activation_bits": bits} | asdict(outcome), seeds=[seed])
     if outcome.mismatching_words:
         raise typer.Exit(1)
+
+
+@group.command(epilog="Example: tritforge bench area --pes 16 --bits 8 --json area.json")
+def area(
+    context: typer.Context,
+    pes: PesOption = 16,
+    bits: Annotated[int, typer.Option("--bits", help="Activation bits, 8 or 16.")] = 8,
+    memory: DepthsOption = None,
+    module: Annotated[
+        str, typer.Option("--module", help="A module of the accelerator, with all below it.")
+    ] = "accelerator",
+    json: JsonOption = None,
+) -> None:
+    """Area on 7-series by Yosys, module by module, with the deepest paths and highest fan-outs. Nothing is placed.
+
+    A module is synthesised once and kept until its sources or parameters change.
+    """
+    from tritforge.rtl.area import NOTE, area_report
+
+    parameters = with_depths(AcceleratorParameters(pes=pes, activation_bits=bits), memory)
+    with progress("synthesising", total=None, unit="modules") as advance:
+        report = area_report(module, parameters.verilog_parameters(), lambda _: advance(1))
+    typer.echo("module                 count    lut  logic lutram  srl     ff carry4 bram36 dsp")
+    rows = [(unit.module, count, own) for unit, count, own in report.units]
+    for name, count, own in [*rows, ("total", 1, report.total)]:
+        typer.echo(
+            f"{name:22} {count:5} {own.lut:6} {own.lut_logic:6} {own.lutram:6} {own.srl:4} {own.ff:6} {own.carry4:6}"
+            f" {own.bram36:6.1f} {own.dsp:3}"
+        )
+    if report.lut_per_lane is not None:
+        typer.echo(f"LUT per lane, PE and accumulate adder: {report.lut_per_lane:.2f}")
+    for unit, depth in (("LUT levels", report.paths.luts), ("CARRY4", report.paths.carry4)):
+        typer.echo(f"deepest path: {depth.levels} {unit}, {depth.start} to {depth.end}")
+    for net, loads in report.paths.fan_out[:5]:
+        typer.echo(f"fan-out: {loads} loads of {net}")
+    typer.echo(NOTE)
+    write_result(context, json, report.metrics() | {"pes": pes, "activation_bits": bits, "module": module})
