@@ -126,14 +126,12 @@ def _modelled(out: Path, held: Network | None, zero_groups: float, seed: int, pa
 
 def _synthesised(out: Path, row: Row) -> Row:
     """Area of one accelerator; synthesis keeps what it did by its sources."""
-    from tritforge.rtl.netlist import Area, area
-    from tritforge.rtl.synthesis import synthesise, unit_counts
+    from tritforge.rtl.area import area_report
 
     parameters = AcceleratorParameters(**{name: row[name] for name in AcceleratorParameters.__dataclass_fields__})
 
     def work(_: Path) -> dict[str, Any]:
-        design = synthesise("accelerator", parameters.verilog_parameters())
-        total = sum((area(design.netlists[unit]) * count for unit, count in unit_counts(design).items()), Area())
+        total = area_report("accelerator", parameters.verilog_parameters()).total
         return {name: getattr(total, name) for name in AREA}
 
     inputs = {"parameters": parameters.verilog_parameters()}
