@@ -1,0 +1,110 @@
+"""Published CIFAR-10 systems on the XC7Z020 and larger chips, beside what ``tritforge bench network`` recorded.
+
+Run ``python -m tritforge.reports.peers`` in the checkout to write the tables into README.md and docs/performance.md,
+between their markers, from ``reports/peers.json`` and ``reports/results/network.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tritforge.errors import ResultFileError
+from tritforge.files import atomic_write
+from tritforge.results import Result, read_result
+
+PEERS = Path(__file__).parent / "peers.json"
+RECORDED = Path("reports/results/network.json")
+SHORT, FULL = Path("README.md"), Path("docs/performance.md")
+BEGIN = "<!-- peers: python -m tritforge.reports.peers -->"
+END = "<!-- end of the peers -->"
+
+ASSUMED_MHZ = 100
+COLUMNS = {
+    "system": "system",
+    "board": "board",
+    "mhz": "MHz",
+    "top1": "CIFAR-10 top-1",
+    "images_per_s": "images/s",
+    "latency_ms": "latency",
+    "lut": "LUT",
+    "ff": "FF",
+    "bram": "BRAM",
+    "dsp": "DSP",
+    "energy_uj": "energy",
+    "source": "source",
+}
+SHORT_COLUMNS = ("system", "board", "mhz", "top1", "images_per_s", "latency_ms")
+UNITS = {"latency_ms": " ms", "energy_uj": " µJ", "top1": " %"}
+NOTE = (
+    "Our rate is cycles measured in RTL simulation at an assumed 100 MHz, not placed for 7-series; weights are random "
+    "so far, and no accuracy is claimed."
+)
+
+
+def own_row(result: Result) -> dict[str, Any]:
+    """What was recorded, as a row.
+
+    Raises:
+        ResultFileError: the result is not that of ``tritforge bench network``.
+    """
+    m = result.metrics
+    try:
+        depth, zero = str(m["network"]).removeprefix("resnet"), 100 * m["zero_groups"]
+        return {
+            "system": f"tritforge ResNet-{depth}, ternary, {m['activation_bits']}-bit, {zero:g} % of groups zero, "
+            f"P = {m['pes']}",
+            "board": "simulated",
+            "mhz": f"{ASSUMED_MHZ} (assumed)",
+            "top1": "none yet: random weights",
+            "images_per_s": 1e6 * ASSUMED_MHZ / m["cycles_per_image"],
+            "latency_ms": m["latency_cycles"] / (1e3 * ASSUMED_MHZ),
+            "source": f"`{RECORDED}`: {m['cycles_per_image']:,.0f} cycles an image",
+        }
+    except KeyError as error:
+        raise ResultFileError(f"the result file is not that of tritforge bench network: it lacks {error}") from error
+
+
+def tables(result: Result) -> tuple[str, str]:
+    """The short table, of the XC7Z020 alone, and the full one, as Markdown."""
+    peers = json.loads(PEERS.read_text(encoding="utf-8"))
+    own = own_row(result)
+    short = _table([own, *peers["xc7z020"]], SHORT_COLUMNS)
+    full = _table([own, *peers["xc7z020"], *peers["larger"]], tuple(COLUMNS))
+    return f"{short}\n\n{NOTE}", f"{full}\n\n{NOTE}"
+
+
+def with_table(text: str, table: str) -> str:
+    """A page's text with the table between its markers.
+
+    Raises:
+        ResultFileError: the markers are missing.
+    """
+    before, found, rest = text.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise ResultFileError(f"the page lacks the markers {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    lines = [[COLUMNS[name] for name in columns], ["---"] * len(columns)]
+    lines += [[_cell(name, row.get(name)) for name in columns] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if name == "images_per_s":
+        return f"{value:,.0f}"
+    return f"{value:,.4g}" + UNITS.get(name, "") if isinstance(value, float) else f"{value:,}{UNITS.get(name, '')}"
+
+
+if __name__ == "__main__":
+    for page, table in zip((SHORT, FULL), tables(read_result(RECORDED)), strict=True):
+        atomic_write(page, with_table(page.read_text(encoding="utf-8"), table).encode())
