@@ -93,8 +93,9 @@ def _flatten(design: Design) -> _Flat:
                 flat.cells.append((cell, pins))
 
     ports = design.netlists[design.top].ports
-    outer = {port: [next(fresh) for _ in bits] for port, (_, bits) in ports.items()}
-    flat.inputs = [net for port, (direction, _) in ports.items() if direction == "input" for net in outer[port]]
+    outer: dict[str, list[Net | None]] = {port: [next(fresh) for _ in bits] for port, (_, bits) in ports.items()}
+    entering = [net for port, (direction, _) in ports.items() if direction == "input" for net in outer[port]]
+    flat.inputs = [net for net in entering if net is not None]
     place(design.top, "", outer)
     return flat
 
@@ -151,8 +152,7 @@ def _arcs(cell: Cell, pins: Mapping[str, list[Net | None]]) -> Iterator[tuple[Ne
     elif kind in LUTRAM:
         for address, data in (("ADDRA", "DOA"), ("ADDRB", "DOB"), ("ADDRC", "DOC"), ("ADDRD", "DOD")):
             yield from all_ways([address], [data], (1, 0))
-        low = ["A", *(f"A{i}" for i in range(8))]
-        yield from all_ways(low, ["O", "SPO"], (1, 0))
+        yield from all_ways(["A", *(f"A{i}" for i in range(8))], ["O", "SPO"], (1, 0))
         yield from all_ways(["DPRA", *(f"DPRA{i}" for i in range(8))], ["DPO"], (1, 0))
     elif kind in SHIFT_REGISTERS:
         yield from all_ways(["A", *(f"A{i}" for i in range(5))], ["Q"], (1, 0))

@@ -16,7 +16,9 @@ module add_row #(
   LUT6_2 #(.INIT({8{8'b10010110}})) u_lowest (
     .I0(x_i[0]), .I1(y_i[0]), .I2(relative_i), .I3(1'b0), .I4(1'b0), .I5(1'b1), .O5(unused), .O6(propagate[0])
   );
-  assign propagate[Width-1:1] = x_i[Width-1:1] ^ y_i[Width-1:1] ^ {(Width-1){relative_i}};
+  for (genvar i = 1; i < Width; i++) begin : gen_bit
+    assign propagate[i] = x_i[i] ^ y_i[i] ^ relative_i;
+  end
 `else
   assign propagate = x_i ^ y_i ^ {Width{relative_i}};
 `endif

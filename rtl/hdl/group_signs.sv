@@ -24,7 +24,7 @@ module group_signs
   output logic [ValueBits-1:0]                 offset_o
 );
 
-  // Offsets in units of 2**ActivationBits: a level's rows have added up to 2**level such units.
+  // Offsets in units of 2**ActivationBits. They go through the same rows, whose powers of two add to them.
   logic [Quads-1:0]               quad_sign;
   logic [Quads-1:0][QuadLevels:0] quad_offset;
 
@@ -43,15 +43,17 @@ module group_signs
       end else begin : gen_rows
         localparam int unsigned Below = level_values(l - 1);
         for (genvar i = 0; i < Below / 2; i++) begin : gen_row
-          logic [l:0] x, y;
+          logic [l:0] sum;
           logic       relative;
-          assign x        = (l+1)'(gen_level[l-1].offset_q[Below-1-2*i]);
-          assign y        = (l+1)'(gen_level[l-1].offset_q[Below-2-2*i]);
           assign relative = gen_level[l-1].sign_q[Below-1-2*i] ^ gen_level[l-1].sign_q[Below-2-2*i];
           assign relative_o[q][rows_before(l)+i] = relative;
+          add_row #(.Width(l)) u_row (
+            .x_i(gen_level[l-1].offset_q[Below-1-2*i]), .y_i(gen_level[l-1].offset_q[Below-2-2*i]),
+            .relative_i(relative), .sum_o(sum)
+          );
           always_ff @(posedge clk_i) begin
             sign_q[i]   <= gen_level[l-1].sign_q[Below-1-2*i];
-            offset_q[i] <= relative ? x - y + (l+1)'(2 ** l) : x + y;
+            offset_q[i] <= sum;
           end
         end
         if (Below % 2 == 1) begin : gen_odd
@@ -83,13 +85,16 @@ module group_signs
 
   for (genvar h = 0; h < 2; h++) begin : gen_half
     if (h < Quads / 2) begin : gen_quads
-      logic [HalfBits-1:0] x, y;
-      assign x = HalfBits'(quad_offset[2*h]);
-      assign y = quad_shift_q[HalvesStage-2] ? HalfBits'({quad_offset[2*h+1], 1'b0}) : HalfBits'(quad_offset[2*h+1]);
+      logic [HalfBits-1:0] sum;
       assign quads_relative[h] = quad_sign[2*h] ^ quad_sign[2*h+1];
+      add_row #(.Width(HalfBits - 1)) u_row (
+        .x_i((HalfBits-1)'(quad_offset[2*h])),
+        .y_i(quad_shift_q[HalvesStage-2] ? {quad_offset[2*h+1], 1'b0} : (HalfBits-1)'(quad_offset[2*h+1])),
+        .relative_i(quads_relative[h]), .sum_o(sum)
+      );
       always_ff @(posedge clk_i) begin
         half_sign_q[h]   <= quad_sign[2*h];
-        half_offset_q[h] <= quads_relative[h] ? x - y + HalfBits'(2 ** (HalfBits - 1)) : x + y;
+        half_offset_q[h] <= sum;
       end
     end else begin : gen_none
       assign quads_relative[h] = 1'b0;
@@ -99,20 +104,24 @@ module group_signs
   end
 
   logic                 halves_relative, sign_q;
-  logic [SumGrowth-1:0] x, y, sum_offset_q;
+  logic [SumGrowth-1:0] sum, sum_offset_q;
 
   assign halves_relative = Quads == 4 && half_sign_q[0] != half_sign_q[1];
-  assign x = SumGrowth'(half_offset_q[0]);
-  assign y = quad_shift_q[HalvesStage-1] ? SumGrowth'({half_offset_q[1], 2'b0}) : SumGrowth'(half_offset_q[1]);
+
+  add_row #(.Width(SumGrowth - 1)) u_row (
+    .x_i((SumGrowth-1)'(half_offset_q[0])),
+    .y_i(quad_shift_q[HalvesStage-1] ? {half_offset_q[1], 2'b0} : (SumGrowth-1)'(half_offset_q[1])),
+    .relative_i(halves_relative), .sum_o(sum)
+  );
 
   // Taken off the sum, in the sum's sign.
-  logic [SumGrowth:0]   signed_offset;
+  logic [SumGrowth:0]     signed_offset;
   logic [ValueGrowth-1:0] offset_q;
   assign signed_offset = sign_q ? {1'b0, sum_offset_q} : -{1'b0, sum_offset_q};
 
   always_ff @(posedge clk_i) begin
     sign_q       <= half_sign_q[0];
-    sum_offset_q <= halves_relative ? x - y + SumGrowth'(2 ** (SumGrowth - 1)) : x + y;
+    sum_offset_q <= sum;
     offset_q     <= ValueGrowth'($signed(signed_offset)) << (steering_o.coarse ? 4 : 0);
   end
 
