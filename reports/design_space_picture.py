@@ -16,7 +16,7 @@ LABELS = {"lut": "LUTs (Yosys, not placed)", "adder_bits": "add/subtract lanes Ã
 
 
 def write_design_space_picture(path: Path, rows: Sequence[Mapping[str, Any]], size: str) -> None:
-    """Draw the accelerators of ``tritforge explore``.
+    """Draw the accelerators of ``tritforge explore``; the same rows give the same file.
 
     Args:
         path: a PNG or SVG file.
@@ -24,6 +24,7 @@ def write_design_space_picture(path: Path, rows: Sequence[Mapping[str, Any]], si
             ``best``.
         size: the metric along the horizontal axis.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -58,7 +59,9 @@ def write_design_space_picture(path: Path, rows: Sequence[Mapping[str, Any]], si
             axes.plot([], [], MARKERS[channels], color="0.4", fillstyle="none", label=f"$C_g$ = {channels}")
         axes.legend(fontsize="small")
     drawn = BytesIO()
-    figure.savefig(drawn, format=path.suffix.removeprefix(".") or "png", dpi=120)
+    kind = path.suffix.removeprefix(".") or "png"
+    with rc_context({"svg.hashsalt": "tritforge"}):
+        figure.savefig(drawn, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
     atomic_write(path, drawn.getvalue())
 
 
