@@ -57,6 +57,9 @@ module pe_array
   logic [SumLatency:0] last;
   tag_t [PeLatency:0]  tag;
 
+  // Channels of the quad that the group behind the weights belongs to, of which this pass has had a group before.
+  logic [DrainChannels-1:0] touched;
+
   assign valid[0] = apply_valid_i;
   assign last[0]  = apply_last_i;
 
@@ -79,7 +82,7 @@ module pe_array
   logic [DrainChannels-1:0] touched_mem [2 ** QuadBits];
   logic                     quad_live_q;
   logic [QuadBits-1:0]      apply_quad, touch_quad;
-  logic [DrainChannels-1:0] apply_lane, touched;
+  logic [DrainChannels-1:0] apply_lane;
 
   assign apply_quad = apply_addr_i[RingBits-1 -: QuadBits];
   assign apply_lane = DrainChannels'(1) << apply_addr_i[0 +: $clog2(DrainChannels)];
