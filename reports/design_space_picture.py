@@ -60,7 +60,7 @@ def write_design_space_picture(path: Path, rows: Sequence[Mapping[str, Any]], si
         axes.legend(fontsize="small")
     drawn = BytesIO()
     kind = path.suffix.removeprefix(".") or "png"
-    with rc_context({"svg.hashsalt": "tritforge"}):
+    with rc_context({"svg.hashsalt": "tritforge", "svg.fonttype": "none"}):
         figure.savefig(drawn, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
     atomic_write(path, drawn.getvalue())
 
