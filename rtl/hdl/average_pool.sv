@@ -39,7 +39,8 @@ module average_pool
     index[Levels:1] <= index[Levels-1:0];
   end
 
-  logic signed [DrainChannels-1:0][AccBits-1:0] old_q, sums;
+  localparam int unsigned SumBits = AccBits - 1;  // no sum is negative
+  logic [DrainChannels-1:0][SumBits-1:0] old_q, sums;
 
   for (genvar k = 0; k < DrainChannels; k++) begin : gen_channel
     logic signed [Pes-1:0][ActivationBits:0]  values;
@@ -55,17 +56,16 @@ module average_pool
 
     (* keep *) logic first_q;
     always_ff @(posedge clk_i) first_q <= first[Levels-1];
-    assign sums[k] = (first_q ? '0 : $signed(old_q[k])) + AccBits'(sum);
+    assign sums[k]   = (first_q ? '0 : old_q[k]) + SumBits'(unsigned'(sum));
+    assign sums_o[k] = {1'b0, old_q[k]};
   end
 
-  (* no_rw_check, ram_style = "block" *) logic [DrainChannels*AccBits-1:0] mem [PoolChannels/DrainChannels];
+  (* no_rw_check, ram_style = "block" *) logic [DrainChannels*SumBits-1:0] mem [PoolChannels/DrainChannels];
 
   always_ff @(posedge clk_i) begin
     if (valid[Levels]) mem[index[Levels]] <= sums;
     old_q <= mem[valid[Levels-1] ? index[Levels-1] : read_quad_i];
   end
-
-  assign sums_o = old_q;
 
   always_ff @(posedge clk_i) begin
     assert (!(valid[Levels] && valid[Levels-1] && index[Levels] == index[Levels-1]))

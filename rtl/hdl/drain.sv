@@ -119,7 +119,6 @@ module drain
   assign acc_valid_o = tag[1].valid;
 
   // ---- Of the layer, for the stages of the requantisers. ----
-  (* keep *) logic [DrainChannels-1:0] pooled_q;
   logic [31:0]                half_q;
   logic [15:0]                residual_multiplier_q;
   logic [4:0]                 shift_q;
@@ -130,7 +129,6 @@ module drain
   assign sum_layer = layers_i[tag[SumStage-1].slot];
 
   always_ff @(posedge clk_i) begin
-    pooled_q              <= {DrainChannels{layers_i[tag[1].slot].kind == KindPool}};
     half_q                <= (32'd1 << layers_i[tag[1].slot].shift) >> 1;
     residual_multiplier_q <= layers_i[tag[2].slot].residual_multiplier;
     shift_q               <= layers_i[tag[4].slot].shift;
@@ -144,20 +142,30 @@ module drain
     columns2_q <= columns_q;
   end
 
-  // ---- B + h of each channel, in two cycles. ----
+  // ---- B + h of each channel, in two cycles; whether its sum is the pool's. ----
   logic signed [DrainChannels-1:0][47:0] bias_q;
+  logic [DrainChannels-1:0]              pooled;
 
   for (genvar k = 0; k < DrainChannels; k++) begin : gen_bias
-    logic [24:0] low_q;
-    logic [23:0] high_q;
+    logic [23:0] low_q, high_q;
     logic [7:0]  half_high_q;
+    logic [1:0]  top_q;  // highest bits that were added
+    logic        carry;
+
+    // From the sum's bit and those that were added, or the chain would be a bit longer.
+    assign carry = top_q == 2'b11 || (top_q != '0 && !low_q[23]);
 
     always_ff @(posedge clk_i) begin
-      low_q       <= 25'(affine_i[k][23:0]) + 25'(half_q[23:0]);
+      low_q       <= affine_i[k][23:0] + half_q[23:0];
+      top_q       <= {affine_i[k][23], half_q[23]};
       high_q      <= affine_i[k][47:24];
       half_high_q <= half_q[31:24];
-      bias_q[k]   <= {high_q + 24'(half_high_q) + 24'(low_q[24]), low_q[23:0]};
+      bias_q[k]   <= {high_q + 24'(half_high_q) + 24'(carry), low_q};
     end
+
+    (* keep *) logic pooled_q;
+    always_ff @(posedge clk_i) pooled_q <= layers_i[tag[1].slot].kind == KindPool;
+    assign pooled[k] = pooled_q;
   end
 
   // ---- Requantisers: the channels of a quad of every pixel. ----
@@ -169,8 +177,8 @@ module drain
     for (genvar k = 0; k < DrainChannels; k++) begin : gen_channel
       requantiser #(.ActivationBits(ActivationBits)) u_requantiser (
         .clk_i,
-        .acc_i(p == 0 && pooled_q[k] ? pool[k] : acc_i[p][k]),
-        .empty_i(!acc_touched_i[k] && !(p == 0 && pooled_q[k])),
+        .acc_i(p == 0 && pooled[k] ? pool[k] : acc_i[p][k]),
+        .empty_i(!acc_touched_i[k] && !(p == 0 && pooled[k])),
         .multiplier_i(affine_i[k][63:48]),
         .residual_i({gathered[p][k], straight[p][k]}),
         .residual_multiplier_i(residual_multiplier_q),

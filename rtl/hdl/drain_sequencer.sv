@@ -82,6 +82,7 @@ module drain_sequencer
   } drained_t;
 
   pass_t                  next_q;
+  (* keep *) logic        next_slot_q;
   layer_t                 layer;  // of the next pass
   logic                   next_valid_q, prepared_valid_q, new_tile_q, pool_q, prepare, begins, ends;
   logic [AddrBits-1:0]    first_affine_q;
@@ -91,9 +92,13 @@ module drain_sequencer
   assign layer        = layers_i[next_q.slot];
   assign mask         = BlockBits'((ReleaseBits'(1) << layer.buffer_log2) - 1'b1);
   assign base         = (position_q + mask) & ~mask;
-  assign prepare      = next_valid_q && (!prepared_valid_q || begins);
+  assign prepare      = next_valid_q && !prepared_valid_q;
   assign pass_ready_o = !next_valid_q;
-  assign next_o       = next_q;
+  // The slot selects fields in two modules: a register for each.
+  always_comb begin
+    next_o      = next_q;
+    next_o.slot = next_slot_q;
+  end
   assign prepare_o    = prepare;
   assign begin_o      = begins;
 
@@ -109,6 +114,7 @@ module drain_sequencer
       else if (prepare) position_q <= base + mask + 1'b1;
     end
     if (pass_ready_o) next_q <= pass_i;
+    if (pass_ready_o) next_slot_q <= pass_i.slot;
     if (prepare) begin
       new_tile_q     <= next_q.index == '0;
       pool_q         <= layer.kind == KindPool;

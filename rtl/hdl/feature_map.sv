@@ -1,6 +1,6 @@
 /// Feature-map memory: one bank for each pixel of a tile, so that a tile is written, and a chunk read, in one cycle.
 ///
-/// A tile's pixels lie at their coordinates + 1: the first row and the first column of banks hold those of the next chunk.
+/// A tile's pixels lie at their coordinates + 1: the first row and column of banks hold those of the next chunk.
 ///
 /// Port A of every bank serves the window loader, and the image's pixels in cycles in which that reads nothing. Port B
 /// serves the drain: its tiles and the reads of its residual.

@@ -51,11 +51,15 @@ module residual_fetch
   layer_t              next_layer, prepared_layer;
   logic                new_row, prepared_slot_q, new_tile_q;
   logic [AddrBits-1:0] row_q, tile_q, origin, distance, start;
-  logic [12:0]         last_row_q;
+  logic                waiting, waiting_q;
+  logic [12:0]         last_row, last_row_q, due_row;
 
   assign next_layer     = layers_i[next_i.slot];
   assign prepared_layer = layers_i[prepared_slot_q];
   assign new_row        = next_i.tile_x == '0;
+  assign waiting        = next_layer.residual && waits_i[next_i.slot];
+  assign last_row       = next_layer.residual_stride_2 ? {next_i.tile_y, 1'b1} : 13'(next_i.tile_y);
+  assign due_row        = prepare_i ? last_row : last_row_q;
 
   // Words count from the output's first channel, so that the zero blocks before the residual come off.
   assign origin   = next_i.first_tile ? next_layer.residual_base : new_row ? row_q : tile_q;
@@ -68,14 +72,14 @@ module residual_fetch
     if (prepare_i) begin
       prepared_slot_q <= next_i.slot;
       new_tile_q      <= next_i.index == '0;
-      last_row_q      <= next_layer.residual_stride_2 ? {next_i.tile_y, 1'b1} : 13'(next_i.tile_y);
+      waiting_q       <= waiting;
+      last_row_q      <= last_row;
       if (next_i.index == '0) begin
         tile_q <= start;
         if (new_row) row_q <= start;
       end
     end
-    prepared_ready_o <= !prepare_i && (!prepared_layer.residual || !waits_i[prepared_slot_q] ||
-                                       13'(rows_written_i) > last_row_q);
+    prepared_ready_o <= !(prepare_i ? waiting : waiting_q && waits_i[prepared_slot_q]) || 13'(rows_written_i) > due_row;
   end
 
   // ---- The quad: its word, its lane in that, and the part of the tile that is read. ----
