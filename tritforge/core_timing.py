@@ -36,7 +36,7 @@ ROWS_TO_LOAD = 1
 """window_loader: from the cycle in which rows are shown as written to the load that waited for them."""
 LOAD_STAGES = 5
 """window_loader: moves of its pipeline from a step to the router before the window registers."""
-PE_LATENCY = 11
+PE_LATENCY = 10
 """pe: from a group's weights to its partial sum, ``PeLatency`` of ``tritforge_pkg``."""
 ISSUE_TO_DONE = 4 + PE_LATENCY
 """group_issue, pe_array: from a pass's last group until the drain may begin with it."""

@@ -31,46 +31,46 @@ module group_signs
   for (genvar q = 0; q < Quads; q++) begin : gen_quad
     for (genvar l = 0; l <= QuadLevels; l++) begin : gen_level
       localparam int unsigned Values = level_values(l);
-      logic [Values-1:0]      sign_q;
-      logic [Values-1:0][l:0] offset_q;
+      logic [Values-1:0]      sign;
+      logic [Values-1:0][l:0] offset;
 
       if (l == 0) begin : gen_pairs
         for (genvar i = 0; i < Values; i++) begin : gen_pair
           localparam int unsigned Word = 2 * q + i / Taps;
           localparam int unsigned Tap  = i % Taps;
-          always_ff @(posedge clk_i) {sign_q[i], offset_q[i]} <= weights_i[Word][4*Tap+2 +: 2];
+          assign {sign[i], offset[i]} = weights_i[Word][4*Tap+2 +: 2];
         end
       end else begin : gen_rows
         localparam int unsigned Below = level_values(l - 1);
         for (genvar i = 0; i < Below / 2; i++) begin : gen_row
           logic [l:0] sum;
           logic       relative;
-          assign relative = gen_level[l-1].sign_q[Below-1-2*i] ^ gen_level[l-1].sign_q[Below-2-2*i];
+          assign relative = gen_level[l-1].sign[Below-1-2*i] ^ gen_level[l-1].sign[Below-2-2*i];
           assign relative_o[q][rows_before(l)+i] = relative;
           add_row #(.Width(l)) u_row (
-            .x_i(gen_level[l-1].offset_q[Below-1-2*i]), .y_i(gen_level[l-1].offset_q[Below-2-2*i]),
+            .x_i(gen_level[l-1].offset[Below-1-2*i]), .y_i(gen_level[l-1].offset[Below-2-2*i]),
             .relative_i(relative), .sum_o(sum)
           );
           always_ff @(posedge clk_i) begin
-            sign_q[i]   <= gen_level[l-1].sign_q[Below-1-2*i];
-            offset_q[i] <= sum;
+            sign[i]   <= gen_level[l-1].sign[Below-1-2*i];
+            offset[i] <= sum;
           end
         end
         if (Below % 2 == 1) begin : gen_odd
           always_ff @(posedge clk_i) begin
-            sign_q[Values-1]   <= gen_level[l-1].sign_q[0];
-            offset_q[Values-1] <= (l+1)'(gen_level[l-1].offset_q[0]);
+            sign[Values-1]   <= gen_level[l-1].sign[0];
+            offset[Values-1] <= (l+1)'(gen_level[l-1].offset[0]);
           end
         end
       end
     end
 
-    assign quad_sign[q]   = gen_level[QuadLevels].sign_q[0];
-    assign quad_offset[q] = gen_level[QuadLevels].offset_q[0];
+    assign quad_sign[q]   = gen_level[QuadLevels].sign[0];
+    assign quad_offset[q] = gen_level[QuadLevels].offset[0];
   end
 
   // The group's modes on their way to the last rows.
-  localparam int unsigned HalvesStage = QuadLevels + 2;
+  localparam int unsigned HalvesStage = QuadLevels + 1;
   logic [HalvesStage-1:0]      quad_shift_q;
   logic [HalvesStage+1:0][2:0] shift_q;
 

@@ -1,7 +1,8 @@
 /// Processing element: one PE group applied to one window, a new one every cycle, without multipliers.
 ///
-/// Rows of adders, a register behind each; see pe_pkg for their shape and why they are unsigned. In quad-shift mode
-/// quads count 1, 2, 4, 8, so that one pass covers several bit planes; the plane's shift comes last.
+/// Rows of adders; see pe_pkg for their shape and why they are unsigned. Behind each row is a register, but not behind
+/// that of a pair, where it would take most. In quad-shift mode quads count 1, 2, 4, 8, so that one pass covers several
+/// bit planes; the plane's shift comes last.
 module pe
   import tritforge_pkg::*;
   import pe_pkg::*;
@@ -18,7 +19,7 @@ module pe
   input  logic [Taps-1:0][GroupChannels-1:0][ActivationBits-1:0]  window_i,
   /// Beside the window: {relative sign, enable 2, enable 1} of every pair.
   input  logic [Words-1:0][Taps-1:0][2:0]                         pairs_i,
-  /// Beside the rows of their level: relative signs.
+  /// Beside the rows of their level, the first beside the pairs: relative signs.
   input  logic [Quads-1:0][QuadRows-1:0]                          relative_i,
   input  steering_t                                               steering_i,
   /// Beside the row of the sum's sign: what is added to it.
@@ -32,36 +33,34 @@ module pe
     for (genvar l = 0; l <= QuadLevels; l++) begin : gen_level
       localparam int unsigned Values = level_values(l);
       localparam int unsigned Bits   = ActivationBits + 1 + l;
-      logic [Values-1:0][Bits-1:0] value_q;
+      logic [Values-1:0][Bits-1:0] value;
 
       if (l == 0) begin : gen_pairs
         for (genvar i = 0; i < Values; i++) begin : gen_pair
           localparam int unsigned Word = 2 * q + i / Taps;
           localparam int unsigned Tap  = i % Taps;
-          logic [Bits-1:0] sum;
           pair_row #(.Width(ActivationBits)) u_row (
             .first_i(window_i[Tap][2*Word]), .second_i(window_i[Tap][2*Word+1]), .pair_i(pairs_i[Word][Tap]),
-            .sum_o(sum)
+            .sum_o(value[i])
           );
-          always_ff @(posedge clk_i) value_q[i] <= sum;
         end
       end else begin : gen_rows
         localparam int unsigned Below = level_values(l - 1);
         for (genvar i = 0; i < Below / 2; i++) begin : gen_row
           logic [Bits-1:0] sum;
           add_row #(.Width(Bits - 1)) u_row (
-            .x_i(gen_level[l-1].value_q[Below-1-2*i]), .y_i(gen_level[l-1].value_q[Below-2-2*i]),
+            .x_i(gen_level[l-1].value[Below-1-2*i]), .y_i(gen_level[l-1].value[Below-2-2*i]),
             .relative_i(relative_i[q][rows_before(l)+i]), .sum_o(sum)
           );
-          always_ff @(posedge clk_i) value_q[i] <= sum;
+          always_ff @(posedge clk_i) value[i] <= sum;
         end
         if (Below % 2 == 1) begin : gen_odd
-          always_ff @(posedge clk_i) value_q[Values-1] <= Bits'(gen_level[l-1].value_q[0]);
+          always_ff @(posedge clk_i) value[Values-1] <= Bits'(gen_level[l-1].value[0]);
         end
       end
     end
 
-    assign quad[q] = gen_level[QuadLevels].value_q[0];
+    assign quad[q] = gen_level[QuadLevels].value[0];
   end
 
   // Two quads at a time, then the two pairs of quads.
@@ -112,7 +111,7 @@ module pe
   initial begin
     assert (GroupChannels == 8 || GroupChannels == 16)
       else $fatal(1, "pe: GroupChannels is %0d; allowed are 8 and 16", GroupChannels);
-    assert (PeLatency == QuadLevels + 6) else $fatal(1, "pe: PeLatency does not match the stages");
+    assert (PeLatency == QuadLevels + 5) else $fatal(1, "pe: PeLatency does not match the stages");
   end
 
 endmodule

@@ -35,7 +35,7 @@ package tritforge_pkg;
   localparam int unsigned DrainChannels = 4;
 
   /// Cycles from a group's weights to its partial sum.
-  localparam int unsigned PeLatency = 11;
+  localparam int unsigned PeLatency = 10;
 
   /// A pass over a tile: what accumulators, residual and drain agree on.
   typedef struct packed {

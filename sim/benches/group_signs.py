@@ -18,7 +18,7 @@ from tritforge.sim.benches.records import Members, join, pack_record
 
 TAPS = 9
 LEVELS = 5
-OFFSET_CYCLES = LEVELS + 4  # from the weights to the offset
+OFFSET_CYCLES = LEVELS + 3  # from the weights to the offset
 CYCLES = 300
 
 STEERING: Members = (
@@ -31,11 +31,11 @@ STEERING: Members = (
     ("quads_relative", 2),
 )
 STEERING_CYCLES = {
-    "quads": LEVELS + 1,
-    "halves": LEVELS + 2,
-    "negative": LEVELS + 3,
-    "coarse": LEVELS + 3,
-    "fine": LEVELS + 4,
+    "quads": LEVELS,
+    "halves": LEVELS + 1,
+    "negative": LEVELS + 2,
+    "coarse": LEVELS + 2,
+    "fine": LEVELS + 3,
 }
 """Cycles from the weights to each field of the steering, by the first word of its name."""
 
@@ -117,7 +117,7 @@ async def every_row_gets_its_sign(dut) -> None:
         await ReadOnly()
         if cycle > OFFSET_CYCLES:
             quads = range(channels // 4)
-            rows = [sign for quad in quads for k in range(LEVELS) for sign in way[k + 1].relative[quad][k]]
+            rows = [sign for quad in quads for k in range(LEVELS) for sign in way[k].relative[quad][k]]
             assert int(dut.relative_o.value) == join(rows, 1)
             assert int(dut.steering_o.value) == steering_due(way)
             assert int(dut.offset_o.value) == (way[OFFSET_CYCLES].offset << bits) % (1 << len(dut.offset_o))

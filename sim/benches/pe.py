@@ -18,7 +18,7 @@ from tritforge.sim.benches.group_signs import LEVELS, STEERING, STEERING_CYCLES,
 from tritforge.sim.benches.records import join, pack_record, signed
 
 TAPS = 9
-LATENCY = 10
+LATENCY = 9
 """Cycles from a group's pairs to its partial sum: one less than from its weights."""
 CASES = 120
 MAX_SHIFT = 7
@@ -94,7 +94,7 @@ class TB:
 
     def _drive_steering(self) -> None:
         dut = self.dut
-        levels = [self._at(level).relative for level in range(1, LEVELS + 1)]
+        levels = [self._at(level).relative for level in range(LEVELS)]
         rows = [sign for quad in range(self.channels // 4) for k in range(LEVELS) for sign in levels[k][quad][k]]
         dut.relative_i.value = join(rows, 1)
         due = {name: self._at(STEERING_CYCLES[name.split("_")[0]]).steering[name] for name, _ in STEERING}

@@ -18,7 +18,7 @@ from tritforge.sim.benches.records import join, signed, split
 
 CYCLES = 1400
 TAPS = 9
-LATENCY = 12
+LATENCY = 11
 """Cycles in which a group is under way after that of its weights."""
 LANES = 4
 MAX_SHIFT = 7
