@@ -41,7 +41,7 @@ class Paths:
 
 @dataclass
 class _Flat:
-    """A design without hierarchy: cells with global nets, and a name for each net that has one."""
+    """A design without hierarchy: cells with global nets, and for each net its name or what drives it."""
 
     cells: list[tuple[Cell, dict[str, list[Net | None]]]]
     names: dict[Net, str]
@@ -65,6 +65,7 @@ def paths(design: Design, fan_out_nets: int = 20) -> Paths:
 
 def _flatten(design: Design) -> _Flat:
     flat = _Flat([], {}, [])
+    unnamed: dict[Net | None, str] = {}
     fresh = iter(range(1, 1 << 62))
 
     def place(unit: Unit, prefix: str, outer: Mapping[str, list[Net | None]]) -> None:
@@ -89,14 +90,20 @@ def _flatten(design: Design) -> _Flat:
             child = design.instances[unit].get(name)
             if child:
                 place(child, f"{prefix}{name}.", pins)
-            else:
-                flat.cells.append((cell, pins))
+                continue
+            flat.cells.append((cell, pins))
+            for pin, driven in pins.items():
+                if _is_output(cell.kind, pin):
+                    unnamed.update(
+                        {net: f"{cell.kind} in {prefix or unit.module}" for net in driven if net is not None}
+                    )
 
     ports = design.netlists[design.top].ports
     outer: dict[str, list[Net | None]] = {port: [next(fresh) for _ in bits] for port, (_, bits) in ports.items()}
     entering = [net for port, (direction, _) in ports.items() if direction == "input" for net in outer[port]]
     flat.inputs = [net for net in entering if net is not None]
     place(design.top, "", outer)
+    flat.names = {net: name for net, name in unnamed.items() if net is not None} | flat.names
     return flat
 
 
