@@ -34,6 +34,8 @@ PREPARE = 3
 """window_loader: from a request to its address."""
 ROWS_TO_LOAD = 1
 """window_loader: from the cycle in which rows are shown as written to the load that waited for them."""
+ROWS_TO_DRAIN = 1
+"""residual_fetch: from the cycle in which rows are shown as written to the pass whose residual waited for them."""
 LOAD_STAGES = 5
 """window_loader: moves of its pipeline from a step to the router before the window registers."""
 PE_LATENCY = 10
@@ -223,7 +225,7 @@ class CoreTiming:
         # Drain: by pass, when it was scanned and when it left its FIFO; when tiles were written.
         self._pass_starts: list[int] = []
         self._drain_pops: list[int] = []
-        self._drain_begun = self._last_step = 0
+        self._drain_prepared = self._drain_begun = self._last_step = 0
         self._writes: deque[int] = deque(maxlen=8)
         self._shape: LayerShape
         self._times: LayerTimes
@@ -329,9 +331,12 @@ class CoreTiming:
     def _drain(self, word: Word, done: int, tile_y: int, tile_x: int) -> None:
         """A pass, whose sums are complete in cycle ``done``, leaves quad by quad."""
         shape, number = self._shape, len(self._drain_pops)
-        popped = max(self._pass_starts[number] + 1, self._drain_begun)
+        # A pass lies in the FIFO, is prepared, and begins: one of each at a time.
+        popped = max(self._pass_starts[number], self._drain_prepared) + 1
         self._drain_pops.append(popped)
-        begun = max(popped + 1, done, self._last_step, self._rows(shape.residual_rows, tile_y))
+        self._drain_prepared = max(popped, self._drain_begun) + 1
+        rows_written = self._rows(shape.residual_rows, tile_y)
+        begun = max(self._drain_prepared + 1, done, self._last_step, rows_written + ROWS_TO_DRAIN)
         if shape.waits_for_end:
             begun = max(begun, self._last_step + 1, self._layers[-1].done + 1 if self._layers else 0)
         self._drain_begun = step = begun
