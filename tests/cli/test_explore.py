@@ -59,15 +59,17 @@ def test_what_was_done_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [parameters.pes for parameters in calls] == [4, 8, 16]
 
 
-def test_area_decides_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_area_decides_where_it_is_known(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def area(out: Path, row: Row) -> Row:
-        return {"lut": 1000 - row["pes"], "ff": 1, "bram36": 2.5, "dsp": 3}
+        return {"lut": 1000 - row["pes"], "ff": 1, "bram36": 140.5 if row["pes"] == 8 else 140, "dsp": 3}
 
     monkeypatch.setattr(explore, "_synthesised", area)
     told = metrics("explore network.safetensors --pass-outputs 64")
     assert told["objectives"] == ["cycles_per_image", "lut", "bram36"]
     best = [row for row in told["accelerators"] if row["best"]]
     assert [row["lut"] for row in best] == [1000 - row["pes"] for row in best] and best[-1]["pes"] == 32
+    assert [row["fits_xc7z020"] for row in told["accelerators"]] == [True, False, True, True]
+    assert "3 of 4 take no more than an XC7Z020 has" in capsys.readouterr().out
 
 
 def test_a_random_resnet_in_two_processes() -> None:

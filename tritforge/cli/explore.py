@@ -22,7 +22,9 @@ STEM_BITS = 5
 
 PES, GROUP_CHANNELS, BITS, PASS_OUTPUTS = [4, 8, 16, 32], [8, 16], [8, 16], [32, 64, 128]
 
-AREA = ("lut", "ff", "bram36", "dsp")
+XC7Z020 = {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220}
+"""What the chip has (AMD DS190); a design that takes nearly all of it does not place."""
+AREA = tuple(XC7Z020)
 WITH_AREA = ("cycles_per_image", "lut", "bram36")
 WITHOUT_AREA = ("cycles_per_image", "adder_bits", "memory_bits")
 SHOWN = ("cycles_per_image", "latency_cycles", "images_per_s_at_100_mhz", "energy_model_nj", *WITHOUT_AREA[1:])
@@ -81,6 +83,7 @@ def explore(
         with progress("synthesising", total=len(rows), unit="accelerators") as advance:
             for row in rows:
                 row |= _synthesised(out, row)
+                row["fits_xc7z020"] = all(row[name] <= limit for name, limit in XC7Z020.items())
                 advance(1)
     objectives = WITH_AREA if area else WITHOUT_AREA
     front = set(pareto(rows, objectives))
@@ -91,6 +94,8 @@ def explore(
     for row in sorted((row for row in rows if row["best"]), key=lambda row: row["cycles_per_image"]):
         typer.echo(" ".join([row["name"].ljust(16), *(f"{row[name]:,.0f}".rjust(len(name)) for name in shown)]))
     typer.echo(f"{len(front)} of {len(rows)} accelerators; no other is as good in {', '.join(objectives)}")
+    if area:
+        typer.echo(f"{sum(row['fits_xc7z020'] for row in rows)} of {len(rows)} take no more than an XC7Z020 has.")
     typer.echo("Cycles are predicted, energies a model, 100 MHz assumed: nothing was placed for 7-series.")
     if picture is not None:
         from tritforge.reports.design_space_picture import write_design_space_picture
