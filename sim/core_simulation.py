@@ -25,7 +25,7 @@ HDL = Path(__file__).parent / "hdl"
 
 @dataclass(frozen=True)
 class CoreRun:
-    """One network on the core, images back to back: words compared and differing, by layer, and counters of every image.
+    """One network on the core, images back to back: words compared and differing by layer, counters of every image.
 
     The counters of an image are those since the end of the one before; ``latency`` is from its own start to its end.
     """

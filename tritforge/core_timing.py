@@ -1,9 +1,9 @@
 """When each event happens in the compute core: the recurrences behind :mod:`tritforge.cycle_model`.
 
 Layers follow each other without a barrier, so that one object carries the state of every unit from layer to layer and
-from image to image. An event that writes a register in cycle ``t`` is seen by others from ``t + 1``; constants below are
-the register stages between two events, with the module of ``rtl/hdl`` they come from. Nothing depends on data, so that
-event times follow from the bitmaps in order:
+from image to image. An event that writes a register in cycle ``t`` is seen by others from ``t + 1``; constants below
+are the register stages between two events, with the module of ``rtl/hdl`` they come from. Nothing depends on data, so
+that event times follow from the bitmaps in order:
 
 * ``sequencer`` lets a layer enter when the one before the last has ended;
 * ``bitmap_scanner`` reads a word a cycle while its FIFOs have room; a word with active groups becomes an entry;
@@ -11,8 +11,8 @@ event times follow from the bitmaps in order:
   map that they lie in are written;
 * ``group_scheduler`` and ``group_issue`` issue a group a cycle; only the first group of an entry can have to wait, for
   its windows or for an accumulator buffer;
-* ``drain_sequencer`` takes finished passes out, a quad of channels of a tile a cycle; ``residual_fetch`` reads the words
-  that it needs in cycles in which no tile is written.
+* ``drain_sequencer`` takes finished passes out, a quad of channels of a tile a cycle; ``residual_fetch`` reads the
+  words that it needs in cycles in which no tile is written.
 """
 
 from __future__ import annotations

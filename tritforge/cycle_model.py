@@ -148,11 +148,11 @@ def predict(program: OverlayProgram, images: int = IMAGES) -> Prediction:
 def layer_shape(program: OverlayProgram, layers: list[dict[str, int]], index: int) -> LayerShape:
     """What a layer's descriptor fields and bitmaps, and the layer before, mean for its timing."""
     parameters, fields = program.parameters, layers[index]
-    before = layers[index - 1] if index else None
+    written = layers[index - 1]["output_base"] if index else None
     pass_words = parameters.pass_outputs // parameters.group_channels
 
     def follows(kind: str) -> bool:
-        return bool(before) and not fields[f"{kind}_is_image"] and fields[f"{kind}_base"] == before["output_base"]
+        return not fields[f"{kind}_is_image"] and fields[f"{kind}_base"] == written
 
     factor = 1 + fields["stride_2"]
     residual_factor = 1 + fields["residual_stride_2"]

@@ -195,7 +195,7 @@ class TB:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(passes=PAUSES, loads=PAUSES, words=PAUSES)
 async def layers_become_work(dut, passes: str, loads: str, words: str) -> None:
-    """Layers one after the other and back to back; a bitmap word a cycle, over their borders too, when nobody pauses."""
+    """Layers one after the other and back to back; a word a cycle, over their borders too, when nobody pauses."""
     tb = TB(dut, (passes, loads, words))
     await start(dut)
     for count in (1, 1, LAYERS):

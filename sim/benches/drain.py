@@ -77,10 +77,10 @@ class TB:
             self._single_tile(layer, single)
         layer.fields |= {"kind": 0, "shift": source.randrange(32), "pool_outputs": 0, "logits": 0}
         layer.fields |= {"residual_multiplier": source.getrandbits(16), "outputs": 0} | fields
-        shape = tuple(layer.fields[f"output_{name}"] for name in ("blocks", "height", "width"))
+        blocks, height, width = (layer.fields[f"output_{name}"] for name in ("blocks", "height", "width"))
         found = None
         if residual:
-            found, more = random_residual(source, self.pes, shape, self.channels, self.bits)
+            found, more = random_residual(source, self.pes, (blocks, height, width), self.channels, self.bits)
             layer.fields |= more
         work = Work(layer, self._passes(layer), found, self._affine(layer), {}, [])
         self._expect(work)
@@ -265,8 +265,9 @@ async def layers_leave_the_accumulators(dut, pattern: str) -> None:
         tb.add(residual=number % 3 < 2)
     for logits in (0, 1):
         blocks = tb.add(residual=bool(logits), pool_outputs=1)
-        fields = {"logits": 1, "shift": 0, "outputs": blocks * tb.channels - 2} if logits else {}
-        tb.add(single=blocks, kind=KIND_POOL, **fields)
+        outputs = logits * (blocks * tb.channels - 2)
+        shift = 0 if logits else tb.random.randrange(32)
+        tb.add(single=blocks, kind=KIND_POOL, logits=logits, shift=shift, outputs=outputs)
         tb.add()
     tb.add(single=2, logits=1, shift=0, outputs=2 * tb.channels - 5)
     tb.add(residual=True)

@@ -67,7 +67,8 @@ class TB:
         if self.offering:
             group = self.stream[0]
         self.full = self.full or next(self.active[1])
-        release = self.draining.pop(0) if self.draining and next(self.active[2]) else 0
+        gives = bool(self.draining) and next(self.active[2])
+        release = self.draining.pop(0) if gives else 0
         dut.group_valid_i.value, dut.windows_full_i.value = self.offering, self.full
         dut.group_i.value = pack_record(GROUP, **group) if group else self.random.getrandbits(36)
         dut.release_i.value = release

@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import cocotb
@@ -75,7 +76,7 @@ def group_signs(codes: NDArray, quad_shift: bool, shift: int) -> Signs:
         relative.append([])
         for level in range(1, LEVELS + 1):
             rows: list[int] = []
-            values = fold(values, lambda x, y, power=1 << level: add(x, y, power))
+            values = fold(values, partial(add, power=1 << level))
             relative[-1].append(rows)
         quads.append(values[0])
     rows = []

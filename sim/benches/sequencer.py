@@ -147,9 +147,8 @@ class TB:
         for kind in self.waits:
             if fields[f"{kind}_is_image"]:
                 fields[f"{kind}_base"] = base
-            follows = before is not None and not fields[f"{kind}_is_image"]
-            follows = follows and fields[f"{kind}_base"] == self.outputs[before.slot]
-            self.waits[kind] = follows << self.slot
+            written = None if before is None or fields[f"{kind}_is_image"] else self.outputs[before.slot]
+            self.waits[kind] = (fields[f"{kind}_base"] == written) << self.slot
         record = layer_record(**fields)
         assert dut.result_start_o.value == fields["logits"]
         if fields["logits"]:
