@@ -184,7 +184,8 @@ def _mapping(unit: Unit) -> list[str]:
         f"scratchpad -set abc9.D {DELAY_PS}",
         f"scratchpad -set abc9.W {NET_PS}",
         f"synth_xilinx -family xc7 -flatten -abc9 -noiopad -noclkbuf -top {unit.module}",
-        "write_json netlist.json",
+        f"select ={unit.module}",  # without the library's cells
+        "write_json -selected netlist.json",
     ]
 
 
