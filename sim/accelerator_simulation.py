@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,18 +21,19 @@ from tritforge.parameters import AcceleratorParameters
 from tritforge.program import OverlayProgram, save_program
 from tritforge.reference import run
 from tritforge.rtl import hdl_sources
-from tritforge.sim.map_trace import split_images, traced_maps
+from tritforge.sim.map_trace import RESET, split_images, traced_maps
 from tritforge.sim.runner import SimulationError, run_bench
 from tritforge.sim.verilator import build, build_folder, compiled_files
 
 HDL = Path(__file__).parent / "hdl"
+CHECKER = (HDL / "axi_channel_checker.sv", HDL / "axi_checker.sv")
 REFERENCE_BATCH = 64
 Progress = Callable[[int], object]
 
 
 def accelerator_sources() -> list[Path]:
-    """What the simulated accelerator is built from: all RTL, and the trace of its maps."""
-    return [*hdl_sources(), HDL / "map_trace.sv"]
+    """What the simulated accelerator is built from: all RTL, the trace of its maps and the checker of its ports."""
+    return [*hdl_sources(), HDL / "map_trace.sv", *CHECKER, HDL / "axi_checker_bind.sv"]
 
 
 def build_accelerator(parameters: AcceleratorParameters) -> Path:
@@ -80,12 +81,33 @@ class Inference:
         return 100.0 * float(np.mean(self.classes == np.asarray(labels)))
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """What a reset cut off, and what had left before.
+
+    Attributes:
+        in_array: images in the array.
+        beat_waits: a beat of an image stood at the input, not yet taken.
+        result_waits: a beat of a result stood at the output, not yet taken.
+        images: images of which something had been computed.
+        results: results that had left.
+        differing: those of them that differ from the reference model.
+    """
+
+    in_array: int
+    beat_waits: bool
+    result_waits: bool
+    images: int
+    results: int
+    differing: int
+
+
 @dataclass
 class AcceleratorJob:
     """Steps for one simulated accelerator, collected first and run together.
 
-    Each adding method returns the index of its step in what :meth:`run` gives: dictionaries for ``load`` and ``patch``,
-    :class:`Inference` for ``infer``.
+    Each adding method returns the index of its step in what :meth:`run` gives: :class:`Inference` for ``infer``,
+    :class:`Interruption` for ``interrupt``, dictionaries for the others.
     """
 
     parameters: AcceleratorParameters
@@ -105,6 +127,28 @@ class AcceleratorJob:
         assert self._held is not None
         self._expected[len(self.steps)] = (*self._held, images)
         return self._add({"do": "infer", "images": self._file(np.asarray(images))})
+
+    def interrupt(
+        self, images: NDArray, hard: bool, until: str = "image", cycles: int = 0, results_taken: bool = True
+    ) -> int:
+        """Run images and reset the accelerator under them; a program has to be loaded afterwards.
+
+        Args:
+            images: ``(batch, C, H, W)``.
+            hard: by ``rst_i``, otherwise by the soft reset.
+            until: what is waited for: an ``image`` in the array, an ``overlap`` of two, a ``result`` at the stream.
+            cycles: further cycles before the reset, or before the host begins with the soft one.
+            results_taken: the result stream is ready; otherwise results wait.
+        """
+        step = self.infer(images)
+        self.steps[step] |= {"do": "interrupt", "hard": hard, "until": until, "cycles": cycles}
+        self.steps[step] |= {"results_taken": results_taken}
+        self._held = None
+        return step
+
+    def access(self, reads: Sequence[int] = (), writes: Sequence[int] = ()) -> int:
+        """Read and write single words at byte offsets; gives ``reads`` and ``writes``, the names of the responses."""
+        return self._add({"do": "access", "reads": list(reads), "writes": list(writes)})
 
     def patch(self, patch: bytes, base: Network, accepted: bool = True) -> int:
         """Apply a patch file over AXI4-Lite; images after it are compared with the patched network if ``accepted``."""
@@ -168,7 +212,8 @@ class AcceleratorJob:
             if isinstance(held, int) and "refused" in outcomes[held]:
                 raise SimulationError(f"the accelerator refused a patch it was to take: {outcomes[held]['refused']}")
             network = load_network(folder / f"result{held}") if isinstance(held, int) else held
-            judged.append(_compare(program, network, images, traces, outcome))
+            compare = _compare if self.steps[index]["do"] == "infer" else _compare_interrupted
+            judged.append(compare(program, network, images, traces, outcome))
         return judged
 
     def _add(self, step: dict[str, Any]) -> int:
@@ -223,6 +268,17 @@ def _compare(
         latency_cycles=latency,
         counters=outcome["counters"],
         layers=dict(zip(program.layer_names, outcome["layers"], strict=True)),
+    )
+
+
+def _compare_interrupted(
+    program: OverlayProgram, network: Network, images: NDArray, traces: Iterator[str], outcome: dict[str, Any]
+) -> Interruption:
+    results = outcome.pop("results")
+    expected = run(network, images)[program.layer_names[-1]][:, :, 0, 0]
+    differing = sum(result["logits"] != expected[index].tolist() for index, result in enumerate(results))
+    return Interruption(
+        images=sum(1 for _ in iter(lambda: next(traces), RESET)), results=len(results), differing=differing, **outcome
     )
 
 

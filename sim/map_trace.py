@@ -13,13 +13,16 @@ from tritforge.errors import TritforgeError
 from tritforge.program import OverlayProgram
 from tritforge.reference import Maps
 
+RESET = "r\n"
+"""What a trace says of a reset: the image before it may be cut off."""
+
 
 def split_images(path: Path) -> Iterator[str]:
-    """The lines of a trace file, image by image."""
+    """The lines of a trace file, image by image; a reset is a part of its own, :data:`RESET`."""
     part: list[str] = []
     with path.open(encoding="ascii") as file:
         for line in file:
-            if line == "i\n" and part:
+            if line in ("i\n", RESET) and part:
                 yield "".join(part)
                 part = []
             part.append(line)

@@ -71,7 +71,7 @@ class ImageSource:
 
 
 class ResultSink:
-    """Takes the result stream, always ready."""
+    """Takes the result stream; ready unless a bench says otherwise."""
 
     def __init__(self, dut, classes: int) -> None:
         self.dut = dut
@@ -87,7 +87,7 @@ class ResultSink:
             if not dut.m_axis_tvalid.value:
                 await RisingEdge(dut.m_axis_tvalid)
             await RisingEdge(dut.clk_i)
-            if not dut.m_axis_tvalid.value:
+            if not (dut.m_axis_tvalid.value and dut.m_axis_tready.value):
                 continue
             beats.append(int(dut.m_axis_tdata.value))
             if len(beats) == self.classes + 1:

@@ -1,8 +1,8 @@
 """accelerator: a job of steps over the real interfaces, AXI4-Lite and both streams.
 
 The job folder (environment variable TRITFORGE_JOB) holds ``job.json``, a list of steps; what every step gave goes to
-``outcome.json``. Steps: ``load`` a program, ``infer`` images back to back, ``patch`` while images run. Comparing with
-the reference model is left to the caller.
+``outcome.json``. Steps: ``load`` a program, ``infer`` images back to back, ``interrupt`` them by a reset, ``patch``
+while images run, ``access`` single words. Comparing with the reference model is left to the caller.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.task import bridge
-from cocotb.triggers import SimTimeoutError, with_timeout
+from cocotb.task import Task, bridge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from tritforge.apply import apply_patch
@@ -27,6 +27,7 @@ from tritforge.lowering import lower
 from tritforge.network import Network
 from tritforge.network_file import load_network, save_network
 from tritforge.program import OverlayProgram, load_program
+from tritforge.register_map import State
 from tritforge.sim.axi_memory_port import AxiMemoryPort
 from tritforge.sim.benches.common import start
 from tritforge.sim.blocking_port import BlockingMemoryPort
@@ -51,6 +52,7 @@ class TB:
         self.port = AxiMemoryPort(AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_i))
         self.program: OverlayProgram | None = None
         self.images_done = 0
+        self.collector: Task[None] | None = None
 
     async def load(self, program: str, version: int) -> dict[str, Any]:
         """Write a whole program and make it valid."""
@@ -81,6 +83,74 @@ class TB:
                 dict(zip(("cycles", "issued", "stall_windows", "stall_accumulators"), row, strict=True))
                 for row in layers
             ],
+        }
+
+    async def interrupt(self, images: str, hard: bool, until: str, cycles: int, results_taken: bool) -> dict[str, Any]:
+        """Run images and reset under them: ``rst_i``, or the soft reset; the streams begin anew with it."""
+        dut = self.dut
+        dut.m_axis_tready.value = int(results_taken)
+        feeder = cocotb.start_soon(self._feed(np.load(self.folder / images)))
+        in_array = await self._come(until, cycles)
+        watch = cocotb.start_soon(self._images_in_array(in_array, dut.rst_i if hard else dut.soft_reset))
+        command = None
+        if hard:
+            dut.rst_i.value = 1
+        else:
+            command = cocotb.start_soon(self.port.soft_reset())
+        in_array = await watch
+        cut = {
+            "in_array": in_array,
+            "beat_waits": bool(dut.s_axis_tvalid.value),
+            "result_waits": bool(dut.m_axis_tvalid.value and not dut.m_axis_tready.value),
+        }
+        feeder.cancel()
+        dut.s_axis_tvalid.value = dut.s_axis_tlast.value = 0
+        self.collect()
+        results = [vars(self.sink.results.get_nowait()) for _ in range(self.sink.results.qsize())]
+        await ClockCycles(dut.clk_i, 3)
+        dut.rst_i.value = 0
+        dut.m_axis_tready.value = 1
+        if command is not None:
+            await command
+        assert await self.port.state() == State.EMPTY and await self.port.version() == 0
+        return cut | {"results": results}
+
+    async def _come(self, until: str, cycles: int) -> int:
+        """Wait for an image, two in the array or a result at the stream, and some cycles; gives the images in it."""
+        dut, in_array = self.dut, 0
+        reached = {
+            "image": lambda: in_array >= 1,
+            "overlap": lambda: in_array >= 2,
+            "result": lambda: dut.m_axis_tvalid.value,
+        }[until]
+        while not reached():
+            await RisingEdge(dut.clk_i)
+            in_array += int(dut.image_start.value) - int(dut.image_done.value)
+        for _ in range(cycles):
+            await RisingEdge(dut.clk_i)
+            in_array += int(dut.image_start.value) - int(dut.image_done.value)
+        return in_array
+
+    async def _images_in_array(self, in_array: int, reset) -> int:
+        """Images in the array in the first cycle of a reset, in whose middle it returns."""
+        await FallingEdge(self.dut.clk_i)
+        while not reset.value:
+            in_array += int(self.dut.image_start.value) - int(self.dut.image_done.value)
+            await FallingEdge(self.dut.clk_i)
+        return in_array
+
+    def collect(self) -> None:
+        """Begin to collect results; what was collected of a result is dropped."""
+        if self.collector is not None:
+            self.collector.cancel()
+        self.collector = cocotb.start_soon(self.sink.run())
+
+    async def access(self, reads: list[int], writes: list[int]) -> dict[str, Any]:
+        """Single words read and written."""
+        master = self.port.master
+        return {
+            "reads": [(await master.read(offset, 4)).resp.name for offset in reads],
+            "writes": [(await master.write(offset, b"\xff" * 4)).resp.name for offset in writes],
         }
 
     async def patch(self, patch: str, network: str, result: str) -> dict[str, Any]:
@@ -137,8 +207,9 @@ async def run_job(dut) -> None:
     steps = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     bench = TB(dut, folder)
     await start(dut)
-    cocotb.start_soon(bench.sink.run())
+    bench.collect()
     actions: dict[str, Callable[..., Awaitable[dict[str, Any]]]]
-    actions = {"load": bench.load, "infer": bench.infer, "patch": bench.patch}
+    names = ("load", "infer", "interrupt", "patch", "access")
+    actions = {name: getattr(bench, name) for name in names}
     outcomes = [await actions[step.pop("do")](**step) for step in steps]
     (folder / "outcome.json").write_text(json.dumps(outcomes), encoding="utf-8")

@@ -1,6 +1,7 @@
 /// Writes what the compute core computes to a file, for comparison with the reference model: `i` before what belongs to
 /// the next image; `t`, layer, bank word of the tile's first pixel, words of the tile (highest bank first) for each tile
-/// of results; `l` and four logits (highest channel first) for each quad. Layers end in order, which tells whose they are.
+/// of results; `l` and four logits (highest channel first) for each quad; `r` where a reset cuts off what ran. Layers end
+/// in order, which tells whose they are.
 ///
 /// Bound into the compute core in simulation. The plusarg `map_trace` names the file; without it nothing is written.
 module map_trace #(
@@ -21,6 +22,7 @@ module map_trace #(
 
   // Before the first reset registers hold anything.
   bit    reset_seen;
+  bit    running;
   bit    fresh;  // nothing of the image was written yet
   int    layer;
   int    file;
@@ -28,12 +30,15 @@ module map_trace #(
 
   initial begin
     reset_seen = 1'b0;
+    running = 1'b0;
     file = 0;
     if ($value$plusargs("map_trace=%s", name)) file = $fopen(name, "w");
   end
 
   always_ff @(posedge clk_i) begin
+    running <= !rst_i && reset_seen;
     if (rst_i) begin
+      if (running && file != 0) $fwrite(file, "r\n");
       reset_seen <= 1'b1;
       fresh      <= 1'b1;
       layer      <= 0;
