@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import get_runner
 
-from tritforge.sim.verilator import SimulationError, build, environment, tail
+from tritforge.sim.verilator import SimulationError, build, coverage_folder, environment, tail
 
 __all__ = ["BenchResults", "SimulationError", "run_bench"]
 
@@ -61,6 +62,8 @@ def run_bench(
     folder = build(toplevel, sources, parameters, build_dir, waves, visible)
     place = Path(run_dir).resolve() if run_dir else Path(tempfile.mkdtemp(prefix=f"{toplevel}-"))
     place.mkdir(parents=True, exist_ok=True)
+    coverage = coverage_folder()
+    counts = [f"+verilator+coverage+file+{coverage / uuid.uuid4().hex}.dat"] if coverage else []
     log, results = place / "simulation.log", place / "results.xml"
     with contextlib.suppress(SystemExit, RuntimeError):  # the results, or their absence, say what failed
         get_runner("verilator").test(
@@ -72,7 +75,7 @@ def run_bench(
             results_xml=str(results),
             testcase=testcase,
             seed=seed,
-            plusargs=[f"+verilator+seed+{seed % 2**31 or 1}", "+verilator+rand+reset+2", *plusargs],
+            plusargs=[f"+verilator+seed+{seed % 2**31 or 1}", "+verilator+rand+reset+2", *counts, *plusargs],
             extra_env={"PATH": environment()["PATH"], **(env or {})},
             waves=waves,
             log_file=log,

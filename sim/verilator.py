@@ -21,9 +21,13 @@ from tritforge.rtl import LINT_WAIVERS, hdl_sources
 BUILD_VARIABLE = "TRITFORGE_BUILD"
 """Environment variable that moves the build folder; ``build`` in the working folder otherwise."""
 
+COVERAGE_VARIABLE = "TRITFORGE_COVERAGE"
+"""Environment variable with a folder: builds then count lines and toggles, simulations leave their counts in it."""
+
 SHARED_CODE = Path(__file__).parent / "hdl" / "shared_code.vlt"
 
 _FLAGS = ("--assert", "-Wno-fatal", "--x-assign", "unique", "--x-initial", "unique", "-O3", "--timescale", "1ns/1ps")
+_COVERAGE = ("--coverage-line", "--coverage-toggle")
 _MAKE = ("OPT_FAST=-O2", "OPT_GLOBAL=-O1", "CFG_CXXFLAGS_PCH_I=-include")
 
 
@@ -38,6 +42,12 @@ class SimulationError(TritforgeError):
 def build_root(build_dir: Path | None = None) -> Path:
     """The folder of all Verilator builds: the argument, or the build variable's, or ``build``; then ``verilator``."""
     return Path(build_dir or os.environ.get(BUILD_VARIABLE, "build")).resolve() / "verilator"
+
+
+def coverage_folder() -> Path | None:
+    """The coverage variable's folder; None where nothing is counted."""
+    folder = os.environ.get(COVERAGE_VARIABLE)
+    return Path(folder).resolve() if folder else None
 
 
 def build(
@@ -73,7 +83,7 @@ def build(
     with _locked(folder / "lock"):
         if not done.exists():
             _verilate(folder, toplevel, sources, arguments)
-            _compile(folder, root / f"runtime{'-waves' * waves}-{_key([*_MAKE], [])}", waves)
+            _compile(folder, root / f"runtime-{_key([*_runtime(waves), *_MAKE], [])}", waves)
             done.touch()
     return folder
 
@@ -163,7 +173,12 @@ def _run(command: Sequence[str], failure: str) -> None:
 
 def _arguments(parameters: Mapping[str, int] | None, waves: bool, visible: bool) -> list[str]:
     arguments = [*_FLAGS, *(f"-G{name}={value}" for name, value in sorted((parameters or {}).items()))]
-    return arguments + ["--trace"] * waves + ["--public-flat-rw"] * visible
+    return arguments + _runtime(waves) + ["--public-flat-rw"] * visible
+
+
+def _runtime(waves: bool) -> list[str]:
+    """The arguments that Verilator's own runtime is compiled for."""
+    return ["--trace"] * waves + [*_COVERAGE] * (coverage_folder() is not None)
 
 
 def _key(words: Sequence[str], files: Sequence[Path]) -> str:
