@@ -261,6 +261,31 @@ async def staged_words_are_committed_between_images(dut, busy: bool) -> None:
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(write=[False, True])
+async def an_access_waits_while_entries_are_copied(dut, write: bool) -> None:
+    """A word read is the one that was committed; an entry written meanwhile is not the one that was committed."""
+    tb = await ready(dut)
+    port, count = tb.port, int(dut.Staging.value)
+    await port.open_memories()
+    await port.activate(1)
+    addresses = tb.random.choices(range(SIZES["descriptors"]), k=count - 1)
+    entries = [("descriptors", address, tb.random.getrandbits(32)) for address in addresses]
+    committed = ~tb.memory["bitmaps"][5] & 0xFFFFFFFF
+    await port.stage([*entries, ("bitmaps", 5, committed)])
+    command = cocotb.start_soon(port.write_register(Register.COMMAND, rm.COMMAND_COMMIT.mask))
+    await RisingEdge(dut.copying)
+    await command
+    assert dut.copying.value == 1
+    if write:
+        await tb.master.write(rm.STAGING.base + 16 * (count - 1), bytes(8) + (1 << 24 | 5).to_bytes(4, "little"))
+    else:
+        assert await port.read_words("bitmaps", [5]) == [committed]
+    assert dut.copying.value == 0 and tb.memory["bitmaps"][5] == committed
+    if write:
+        assert (await port.read_staging(count))[-1] == ("bitmaps", 5, 0)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
 async def commands_out_of_place_are_refused(dut) -> None:
     """Activate and commit without a program, and a commit of more than staging holds."""
     tb = await ready(dut)
