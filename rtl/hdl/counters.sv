@@ -1,5 +1,12 @@
 /// Performance counters, and their snapshot: all copied at one instant, so that they can be read one by one.
-module counters (
+///
+/// Events count one cycle late. A counter's upper half follows its lower one by a cycle, in counting, in clearing and
+/// in the snapshot, which stands two cycles after snapshot_i.
+module counters #(
+  /// Bits of the lower half.
+  parameter int unsigned LowBits = 16,
+  localparam int unsigned HighBits = 32 - LowBits
+) (
   input  logic clk_i,
   input  logic rst_i,
   input  logic clear_i,
@@ -31,43 +38,95 @@ module counters (
 
   localparam int unsigned Count = 9;
 
-  logic [Count-1:0][31:0] step, count_q, snapshot_q;
-  logic [31:0]            time_q, start_time, latency_q, latency_snapshot_q;
+  typedef struct packed {
+    logic [HighBits-1:0] high;
+    logic [LowBits-1:0]  low;
+  } halves_t;
+
+  logic        busy_q, issue_q, stall_windows_q, stall_accumulators_q, stall_schedule_q, image_start_q, image_done_q;
+  logic [23:0] skipped_q;
+
+  always_ff @(posedge clk_i) begin
+    {busy_q, issue_q, image_start_q, image_done_q} <= {busy_i, issue_i, image_start_i, image_done_i};
+    {stall_windows_q, stall_accumulators_q, stall_schedule_q} <= {
+      stall_windows_i, stall_accumulators_i, stall_schedule_i
+    };
+    skipped_q <= skipped_valid_i ? skipped_i : '0;
+    if (rst_i) begin
+      {busy_q, issue_q, image_start_q, image_done_q}            <= '0;
+      {stall_windows_q, stall_accumulators_q, stall_schedule_q} <= '0;
+      skipped_q                                                 <= '0;
+    end
+  end
+
+  halves_t [Count-1:0]               step, count_q, snapshot_q;
+  logic    [Count-1:0][HighBits-1:0] step_high_q;
+  logic    [Count-1:0]               carry_q;
+  logic                              clear_q, take_q;
 
   assign step = {
-    32'(image_done_i),
-    32'(image_start_i),
-    32'(stall_schedule_i),
-    32'(stall_accumulators_i),
-    32'(stall_windows_i),
-    skipped_valid_i ? 32'(skipped_i) : 32'd0,
-    32'(issue_i),
-    32'(busy_i),
+    32'(image_done_q),
+    32'(image_start_q),
+    32'(stall_schedule_q),
+    32'(stall_accumulators_q),
+    32'(stall_windows_q),
+    32'(skipped_q),
+    32'(issue_q),
+    32'(busy_q),
     32'd1
   };
 
   assign {images_done_o, images_started_o, stall_schedule_o, stall_accumulators_o, stall_windows_o, groups_skipped_o,
           groups_issued_o, busy_cycles_o, cycles_o} = snapshot_q;
+
+  always_ff @(posedge clk_i) begin
+    clear_q <= clear_i;
+    take_q  <= snapshot_i;
+    for (int unsigned i = 0; i < Count; i++) begin
+      {carry_q[i], count_q[i].low} <= {1'b0, count_q[i].low} + {1'b0, step[i].low};
+      step_high_q[i]               <= step[i].high;
+      count_q[i].high              <= count_q[i].high + step_high_q[i] + HighBits'(carry_q[i]);
+      if (snapshot_i) snapshot_q[i].low <= count_q[i].low;
+      if (take_q) snapshot_q[i].high <= count_q[i].high;
+      if (clear_i) count_q[i].low <= '0;
+      if (clear_q) count_q[i].high <= '0;
+    end
+    if (rst_i) begin
+      clear_q     <= 1'b0;
+      take_q      <= 1'b0;
+      carry_q     <= '0;
+      step_high_q <= '0;
+      count_q     <= '0;
+      snapshot_q  <= '0;
+    end
+  end
+
+  // The time, a cycle late, so that both halves are of one instant; latencies in halves again.
+  halves_t             now, start_time, latency_q, latency_snapshot_q;
+  logic [LowBits-1:0]  time_q;
+  logic [HighBits-1:0] high_difference_q;
+  logic                time_carry_q, borrow_q, ended_q;
+
   assign last_latency_o = latency_snapshot_q;
 
   always_ff @(posedge clk_i) begin
-    time_q <= time_q + 32'd1;
-    if (image_done_i) latency_q <= time_q - start_time;
-    for (int unsigned i = 0; i < Count; i++) count_q[i] <= count_q[i] + step[i];
-    if (snapshot_i) begin
-      snapshot_q         <= count_q;
-      latency_snapshot_q <= latency_q;
-    end
-    if (clear_i) begin
-      count_q   <= '0;
-      latency_q <= '0;
-    end
+    {time_carry_q, time_q} <= {1'b0, time_q} + 1'b1;
+    now.low                <= time_q;
+    now.high               <= now.high + HighBits'(time_carry_q);
+    ended_q                <= image_done_q;
+    if (image_done_q) {borrow_q, latency_q.low} <= {1'b0, now.low} - {1'b0, start_time.low};
+    high_difference_q <= now.high - start_time.high;
+    if (ended_q) latency_q.high <= high_difference_q - HighBits'(borrow_q);
+    if (snapshot_i) latency_snapshot_q.low <= latency_q.low;
+    if (take_q) latency_snapshot_q.high <= latency_q.high;
+    if (clear_i) latency_q.low <= '0;
+    if (clear_q) latency_q.high <= '0;
     if (rst_i) begin
-      time_q             <= '0;
-      count_q            <= '0;
-      latency_q          <= '0;
-      snapshot_q         <= '0;
-      latency_snapshot_q <= '0;
+      {time_carry_q, time_q} <= '0;
+      now                    <= '0;
+      ended_q                <= 1'b0;
+      latency_q              <= '0;
+      latency_snapshot_q     <= '0;
     end
   end
 
@@ -77,19 +136,19 @@ module counters (
   fifo #(.Width(32), .Depth(4)) u_start_times (
     .clk_i,
     .rst_i,
-    .valid_i(image_start_i),
+    .valid_i(image_start_q),
     .ready_o(room),
-    .data_i(time_q),
+    .data_i(now),
     .valid_o(started),
-    .ready_i(image_done_i),
+    .ready_i(image_done_q),
     .data_o(start_time),
     .count_o(on_their_way)
   );
 
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin
-      assert (!image_start_i || room) else $error("counters: %0d images are on their way already", on_their_way);
-      assert (!image_done_i || started) else $error("counters: an image ended that had not started");
+      assert (!image_start_q || room) else $error("counters: %0d images are on their way already", on_their_way);
+      assert (!image_done_q || started) else $error("counters: an image ended that had not started");
     end
   end
 

@@ -6,4 +6,5 @@ from tritforge.sim.runner import run_bench
 
 
 def test_counters():
-    run_bench("tritforge.sim.benches.counters", "counters", parameters={}, seed=11)
+    """Lower halves so short that their carries are met."""
+    run_bench("tritforge.sim.benches.counters", "counters", parameters={"LowBits": 6}, seed=11)
