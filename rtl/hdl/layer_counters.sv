@@ -3,6 +3,8 @@
 ///
 /// Layers overlap: a layer's cycles are those from the end of the layer before, or from where the core was idle, to its
 /// own end, so that the layers of an image add up to its time. Groups and stalls belong to the layer whose group it was.
+/// All of them are counted modulo 2**24, one cycle late. A layer that ended is written in the seven cycles after
+/// layer_done_i, and layers end at least four cycles apart.
 module layer_counters
   import tritforge_pkg::*;
 #(
@@ -30,7 +32,7 @@ module layer_counters
   input  logic        tile_slot_i,
   input  logic [23:0] tile_groups_i,
 
-  /// Groups of the layer's shape that were not issued.
+  /// Groups of the layer's shape that were not issued; two cycles after layer_done_i.
   output logic        skipped_valid_o,
   output logic [23:0] skipped_o,
 
@@ -39,38 +41,86 @@ module layer_counters
   output logic [31:0]        rdata_o
 );
 
+  localparam int unsigned Bits = 24;
+
   typedef struct packed {
-    logic [IdxBits-1:0] index;
-    logic [23:0]        shape;
-    logic [2:0][31:0]   count;  // issued, stalls for windows, stalls for accumulators
+    logic [Bits-1:0]      shape;
+    logic [2:0][Bits-1:0] count;  // issued, stalls for windows, stalls for accumulators
   } layer_counts_t;
 
-  layer_counts_t [LayerSlots-1:0] layer_q;
-  logic [31:0]                    cycles_q;
-  logic [3:0][31:0]               mem [Layers];
+  logic               busy_q, enters_q, enters_slot_q, done_q, issue_slot_q, tile_end_q, tile_slot_q;
+  logic               issued_q, stall_windows_q, stall_accumulators_q;
+  logic [IdxBits-1:0] enters_index_q;
+  logic [Bits-1:0]    tile_groups_q;
 
   always_ff @(posedge clk_i) begin
-    cycles_q <= rst_i || layer_done_i || !busy_i ? '0 : cycles_q + 1'b1;
-    for (int unsigned s = 0; s < LayerSlots; s++) begin
-      if (32'(issue_slot_i) == s) begin
-        layer_q[s].count[0] <= layer_q[s].count[0] + 32'(issued_i);
-        layer_q[s].count[1] <= layer_q[s].count[1] + 32'(stall_windows_i);
-        layer_q[s].count[2] <= layer_q[s].count[2] + 32'(stall_accumulators_i);
-      end
-      if (tile_end_i && 32'(tile_slot_i) == s) layer_q[s].shape <= layer_q[s].shape + tile_groups_i;
-      if (layer_enters_i && 32'(layer_slot_i) == s) layer_q[s] <= '{index: layer_index_i, default: '0};
-    end
+    {busy_q, enters_q, done_q, tile_end_q} <= rst_i ? '0 : {busy_i, layer_enters_i, layer_done_i, tile_end_i};
+    {enters_slot_q, enters_index_q}        <= {layer_slot_i, layer_index_i};
+    {issue_slot_q, issued_q}               <= {issue_slot_i, issued_i};
+    {stall_windows_q, stall_accumulators_q} <= {stall_windows_i, stall_accumulators_i};
+    {tile_slot_q, tile_groups_q}           <= {tile_slot_i, tile_groups_i};
   end
 
-  layer_counts_t done;
-  assign done            = layer_q[done_slot_i];
-  assign skipped_valid_o = layer_done_i;
-  assign skipped_o       = done.shape - done.count[0][23:0];
+  layer_counts_t [LayerSlots-1:0]              layer_q;
+  logic          [LayerSlots-1:0][IdxBits-1:0] index_q;
+  logic          [Bits-1:0]                    cycles_q;
 
   always_ff @(posedge clk_i) begin
     // The cycle of the end counts as well.
-    if (layer_done_i) mem[done.index] <= {done.count, cycles_q + 1'b1};
-    rdata_o <= mem[addr_i[IdxBits+1:2]][addr_i[1:0]];
+    cycles_q <= rst_i || done_q || !busy_q ? Bits'(1) : cycles_q + 1'b1;
+    for (int unsigned s = 0; s < LayerSlots; s++) begin
+      if (32'(issue_slot_q) == s) begin
+        layer_q[s].count[0] <= layer_q[s].count[0] + Bits'(issued_q);
+        layer_q[s].count[1] <= layer_q[s].count[1] + Bits'(stall_windows_q);
+        layer_q[s].count[2] <= layer_q[s].count[2] + Bits'(stall_accumulators_q);
+      end
+      if (tile_end_q && 32'(tile_slot_q) == s) layer_q[s].shape <= layer_q[s].shape + tile_groups_q;
+      if (enters_q && 32'(enters_slot_q) == s) begin
+        layer_q[s] <= '0;
+        index_q[s] <= enters_index_q;
+      end
+    end
+  end
+
+  // A layer that ended: what it counted is held while it is written, a word a cycle. Each half has its own select.
+  layer_counts_t        done_counts_q;
+  logic [Bits-1:0]      done_cycles_q;
+  logic [IdxBits-1:0]   done_index_q;
+  logic [2:0]           word_q;  // the highest bit: nothing is written
+  (* keep *) logic      shape_slot_q, stalls_slot_q;
+
+  assign skipped_o = done_counts_q.shape - done_counts_q.count[0];
+
+  always_ff @(posedge clk_i) begin
+    {shape_slot_q, stalls_slot_q} <= {2{done_slot_i}};
+    skipped_valid_o               <= done_q && !rst_i;
+    if (done_q) begin
+      {done_counts_q.shape, done_counts_q.count[0]}    <= {layer_q[shape_slot_q].shape, layer_q[shape_slot_q].count[0]};
+      {done_counts_q.count[2], done_counts_q.count[1]} <= layer_q[stalls_slot_q].count[2:1];
+      done_index_q                                     <= index_q[stalls_slot_q];
+      done_cycles_q                                    <= cycles_q;
+    end
+    if (rst_i) word_q <= 3'd4;
+    else if (done_q) word_q <= '0;
+    else if (!word_q[2]) word_q <= word_q + 3'd1;
+  end
+
+  (* ram_style = "block" *) logic [Bits-1:0] mem [4 * Layers];
+  logic [3:0][Bits-1:0] words;
+  logic [Bits-1:0]      rdata_q;
+
+  assign words   = {done_counts_q.count, done_cycles_q};
+  assign rdata_o = 32'(rdata_q);
+
+  always_ff @(posedge clk_i) begin
+    if (!word_q[2]) mem[{done_index_q, word_q[1:0]}] <= words[word_q[1:0]];
+    rdata_q <= mem[addr_i];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_i) begin
+      assert (!done_q || word_q >= 3'd3) else $error("layer_counters: a layer ended while the last one is written");
+    end
   end
 
 endmodule

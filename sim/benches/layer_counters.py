@@ -33,6 +33,8 @@ class TB:
         self.layers = int(dut.Layers.value)
         self.inside: list[Layer] = []
         self.slot = self.cycles = 0
+        self.since_end = 4
+        self.skipped: list[int | None] = [None, None]
         self.counts: dict[int, list[int]] = {}
 
     async def cycle(self, enters: int | None = None, ends: bool = False) -> None:
@@ -58,16 +60,24 @@ class TB:
             scanned.shape += tile_groups
         self.cycles = self.cycles + 1 if self.inside else 0
         await ReadOnly()
-        assert dut.skipped_valid_o.value == ends
+        skipped = self.skipped.pop(0)
+        assert dut.skipped_valid_o.value == (skipped is not None)
+        assert skipped is None or int(dut.skipped_o.value) == skipped
+        self.skipped.append(None)
+        self.since_end += 1
         if ends:
             layer = self.inside.pop(0)
-            assert int(dut.skipped_o.value) == (layer.shape - layer.counts[1]) % (1 << 24)
-            layer.counts[0], self.cycles = self.cycles, 0
+            self.skipped[-1] = (layer.shape - layer.counts[1]) % (1 << 24)
+            layer.counts[0], self.cycles, self.since_end = self.cycles, 0, 1
             self.counts[layer.index] = layer.counts
         if enters is not None:
             self.inside.append(Layer(enters, self.slot))
             self.slot ^= 1
         await RisingEdge(dut.clk_i)
+
+    def may_end(self) -> bool:
+        """There is a layer, and the one before ended four cycles ago."""
+        return bool(self.inside) and self.since_end >= 4
 
     async def read(self, index: int) -> list[int]:
         values = []
@@ -93,10 +103,12 @@ async def layers_leave_their_counts(dut) -> None:
         index = entered if entered < tb.layers else tb.random.randrange(tb.layers)
         while any(layer.index == index for layer in tb.inside):
             index = (index + 1) % tb.layers
-        ends = bool(tb.inside) and tb.random.random() < 0.08
+        ends = tb.may_end() and tb.random.random() < 0.16
         await tb.cycle(index if enters else None, ends)
         entered += enters
     while tb.inside:
-        await tb.cycle(ends=tb.random.random() < 0.1)
+        await tb.cycle(ends=tb.may_end() and tb.random.random() < 0.1)
+    for _ in range(6):
+        await tb.cycle()
     for index, counts in tb.counts.items():
         assert await tb.read(index) == counts, f"layer {index}"
