@@ -52,28 +52,30 @@ module bitmap_scanner
   localparam int unsigned WordDepth = 16;
   localparam int unsigned LoadDepth = 8;
 
-  // Position of the next word to read.
+  // Position of the next word to read, and which of its coordinates are the last of their kind: kept beside them, as no
+  // comparison has to stand between a step and the next_layer.
   logic                   running_q, slot_q;
   logic [11:0]            tile_y_q, tile_x_q;
   logic [7:0]             pass_q, group_q;
   logic [3:0]             plane_q;
   logic [WordIdxBits-1:0] word_q;
   logic [AddrBits-1:0]    addr_q;
+  logic                   first_of_pass_q;
 
-  logic last_word, last_plane, last_group, last_pass, last_x, last_y;
-  logic first_of_pass, step, ends, start;
+  logic last_word_q, last_plane_q, last_group_q, last_pass_q, last_x_q, last_y_q;
+  logic step, ends, start;
 
-  layer_t layer;
-  assign layer = layers_i[slot_q];
+  layer_t layer, next_layer;
+  assign layer      = layers_i[slot_q];
+  assign next_layer = layers_i[layer_slot_i];
 
-  assign last_pass  = pass_q + 1'b1 == layer.passes;
-  assign last_word  = 8'(word_q) + 1'b1 == (last_pass ? layer.last_words : 8'(PassWords));
-  assign last_plane = plane_q + 1'b1 == layer.planes;
-  assign last_group = group_q + 1'b1 == layer.groups;
-  assign last_x     = tile_x_q + 1'b1 == layer.tiles_x;
-  assign last_y     = tile_y_q + 1'b1 == layer.tiles_y;
+  // Words of a pass, and of the pass after this one.
+  logic last_pass_next;
+  assign last_pass_next = last_pass_q ? layer.passes == 8'd1 : pass_q + 8'd2 == layer.passes;
 
-  assign first_of_pass = word_q == '0 && plane_q == '0 && group_q == '0;
+  function automatic logic single_word(input logic last_pass, input logic [7:0] last_words);
+    return last_pass ? last_words == 8'd1 : PassWords == 1;
+  endfunction
 
   // Room for everything that is under way.
   logic [$clog2(WordDepth):0] word_count;
@@ -82,18 +84,18 @@ module bitmap_scanner
   assign room = word_count <= ($clog2(WordDepth)+1)'(WordDepth - InFlight - 1) &&
                 load_count <= ($clog2(LoadDepth)+1)'(LoadDepth - InFlight);
 
-  assign step          = running_q && room && (!first_of_pass || pass_ready_i);
-  assign ends          = step && last_word && last_plane && last_group && last_pass && last_x && last_y;
+  assign step          = running_q && room && (!first_of_pass_q || pass_ready_i);
+  assign ends          = step && last_word_q && last_plane_q && last_group_q && last_pass_q && last_x_q && last_y_q;
   assign layer_ready_o = !running_q || ends;
   assign start         = layer_valid_i && layer_ready_o;
-  assign pass_valid_o  = running_q && room && first_of_pass;
+  assign pass_valid_o  = running_q && room && first_of_pass_q;
   assign bitmap_addr_o = addr_q;
 
   always_comb begin
     pass_o.slot         = slot_q;
-    pass_o.last         = last_pass && last_x && last_y;
+    pass_o.last         = last_pass_q && last_x_q && last_y_q;
     pass_o.first_tile   = tile_y_q == '0 && tile_x_q == '0;
-    pass_o.last_of_tile = last_pass;
+    pass_o.last_of_tile = last_pass_q;
     pass_o.index        = pass_q;
     pass_o.tile_y       = tile_y_q;
     pass_o.tile_x       = tile_x_q;
@@ -103,35 +105,55 @@ module bitmap_scanner
     if (rst_i) begin
       running_q <= 1'b0;
     end else if (start) begin
-      running_q <= 1'b1;
-      slot_q    <= layer_slot_i;
-      tile_y_q  <= '0;
-      tile_x_q  <= '0;
-      pass_q    <= '0;
-      group_q   <= '0;
-      plane_q   <= '0;
-      word_q    <= '0;
-      addr_q    <= layers_i[layer_slot_i].bitmap_base;
+      running_q       <= 1'b1;
+      slot_q          <= layer_slot_i;
+      tile_y_q        <= '0;
+      tile_x_q        <= '0;
+      pass_q          <= '0;
+      group_q         <= '0;
+      plane_q         <= '0;
+      word_q          <= '0;
+      addr_q          <= next_layer.bitmap_base;
+      first_of_pass_q <= 1'b1;
+      last_word_q     <= single_word(next_layer.passes == 8'd1, next_layer.last_words);
+      last_plane_q    <= next_layer.planes == 4'd1;
+      last_group_q    <= next_layer.groups == 8'd1;
+      last_pass_q     <= next_layer.passes == 8'd1;
+      last_x_q        <= next_layer.tiles_x == 12'd1;
+      last_y_q        <= next_layer.tiles_y == 12'd1;
     end else if (step) begin
-      addr_q <= addr_q + 1'b1;
-      word_q <= word_q + 1'b1;
-      if (last_word) begin
-        word_q  <= '0;
-        plane_q <= plane_q + 1'b1;
-        if (last_plane) begin
-          plane_q <= '0;
-          group_q <= group_q + 1'b1;
-          if (last_group) begin
-            group_q <= '0;
-            pass_q  <= pass_q + 1'b1;
-            if (last_pass) begin
+      addr_q          <= addr_q + 1'b1;
+      word_q          <= word_q + 1'b1;
+      first_of_pass_q <= 1'b0;
+      last_word_q     <= 8'(word_q) + 8'd2 == (last_pass_q ? layer.last_words : 8'(PassWords));
+      if (last_word_q) begin
+        word_q       <= '0;
+        last_word_q  <= single_word(last_pass_q, layer.last_words);
+        plane_q      <= plane_q + 1'b1;
+        last_plane_q <= plane_q + 4'd2 == layer.planes;
+        if (last_plane_q) begin
+          plane_q      <= '0;
+          last_plane_q <= layer.planes == 4'd1;
+          group_q      <= group_q + 1'b1;
+          last_group_q <= group_q + 8'd2 == layer.groups;
+          if (last_group_q) begin
+            group_q         <= '0;
+            last_group_q    <= layer.groups == 8'd1;
+            pass_q          <= pass_q + 1'b1;
+            last_pass_q     <= last_pass_next;
+            last_word_q     <= single_word(last_pass_next, layer.last_words);
+            first_of_pass_q <= 1'b1;
+            if (last_pass_q) begin
               pass_q   <= '0;
               addr_q   <= layer.bitmap_base;
               tile_x_q <= tile_x_q + 1'b1;
-              if (last_x) begin
+              last_x_q <= tile_x_q + 12'd2 == layer.tiles_x;
+              if (last_x_q) begin
                 tile_x_q <= '0;
+                last_x_q <= layer.tiles_x == 12'd1;
                 tile_y_q <= tile_y_q + 1'b1;
-                if (last_y) running_q <= 1'b0;
+                last_y_q <= tile_y_q + 12'd2 == layer.tiles_y;
+                if (last_y_q) running_q <= 1'b0;
               end
             end
           end
@@ -157,14 +179,14 @@ module bitmap_scanner
   // The plane's shift, counted along with the plane.
   always_ff @(posedge clk_i) begin
     if (start) shift_q <= '0;
-    else if (step && last_word) shift_q <= last_plane ? '0 : shift_q + 5'(layer.plane_step);
+    else if (step && last_word_q) shift_q <= last_plane_q ? '0 : shift_q + 5'(layer.plane_step);
   end
 
   always_comb begin
     meta_d.valid          = step;
-    meta_d.first_of_tile  = first_of_pass && pass_q == '0;
-    meta_d.first_of_group = word_q == '0 && plane_q == '0;
-    meta_d.last_of_pass   = last_word && last_plane && last_group;
+    meta_d.first_of_tile  = first_of_pass_q && pass_q == '0;
+    meta_d.first_of_group = first_of_pass_q || (word_q == '0 && plane_q == '0);
+    meta_d.last_of_pass   = last_word_q && last_plane_q && last_group_q;
     meta_d.word           = word_q;
     meta_d.shift          = shift_q;
     meta_d.load           = '{slot: slot_q, group: group_q, tile_y: tile_y_q, tile_x: tile_x_q};

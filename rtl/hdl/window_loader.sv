@@ -60,7 +60,7 @@ module window_loader
   prep_e               prep_q;
   load_t               request_q;
   layer_t              request_layer;
-  logic                prepared_taken, rows_ready_q, last_tile_row, last_tile_column;
+  logic                prepared_taken, rows_ready_q, last_tile_row_q, last_tile_column_q;
   logic [AddrBits-1:0] row_product_q, column_product_q, pointer_q;
   logic [12:0]         chunk_y_q, chunk_x_q, rows_needed_q;
   logic [3:0]          taps_q;
@@ -69,8 +69,6 @@ module window_loader
   logic [ColIdxBits-1:0] last_j_q;
   mode_e                 mode;
 
-  assign last_tile_row    = request_q.tile_y + 1'b1 == request_layer.tiles_y;
-  assign last_tile_column = request_q.tile_x + 1'b1 == request_layer.tiles_x;
   assign request_layer    = layers_i[request_q.slot];
   assign mode         = request_layer.pointwise ? Pixel : request_layer.stride_2 ? Strided : Chunk;
   assign first_block  = request_layer.pointwise ? 8'(request_q.group * 8'(Taps)) : request_q.group;
@@ -97,11 +95,13 @@ module window_loader
                                                                              4'(request_layer.input_blocks - first_block);
       rows_needed_q    <= request_layer.stride_2 ? {request_q.tile_y, 1'b0} + 13'd2 :
                                                13'(request_q.tile_y) + (request_layer.pointwise ? 13'd1 : 13'd2);
-      // Pixels of the tile that lie on the map.
-      last_i_q <= Rows == 1 ? '0 : last_tile_row ? RowIdxBits'(request_layer.output_height - 12'd1) : '1;
-      last_j_q <= last_tile_column ? ColIdxBits'(request_layer.output_width - 12'd1) : '1;
+      last_tile_row_q    <= request_q.tile_y + 1'b1 == request_layer.tiles_y;
+      last_tile_column_q <= request_q.tile_x + 1'b1 == request_layer.tiles_x;
     end
     if (prep_q == PrepAdd) begin
+      // Pixels of the tile that lie on the map.
+      last_i_q  <= Rows == 1 ? '0 : last_tile_row_q ? RowIdxBits'(request_layer.output_height - 12'd1) : '1;
+      last_j_q  <= last_tile_column_q ? ColIdxBits'(request_layer.output_width - 12'd1) : '1;
       pointer_q <= request_layer.input_base + row_product_q + column_product_q + AddrBits'(first_block);
     end
     rows_ready_q <= !input_waits_i[request_q.slot] || 13'(rows_written_i) >= rows_needed_q;
@@ -176,7 +176,7 @@ module window_loader
     end else if (advance && stepping_q) begin
       step_q <= step_next;
       // The taps of a 1x1 group are consecutive channel blocks.
-      if (step_next.tap != step_q.tap) step_pointer_q <= step_pointer_q + 1'b1;
+      if (step_q.mode == Pixel && last_i && last_j) step_pointer_q <= step_pointer_q + 1'b1;
     end
   end
 
@@ -185,8 +185,6 @@ module window_loader
   logic [ColIdxBits+2:0]            pixel_x;
   logic [Rows-1:0][1:0]             chunk_row;
   logic [Columns-1:0][1:0]          chunk_column;
-  logic [Rows-1:0]                  row_inside;
-  logic [Columns-1:0]               column_inside;
   logic [Rows-1:0][AddrBits-1:0]    row_offset;
   logic [Columns-1:0][AddrBits-1:0] column_offset;
 
@@ -195,27 +193,21 @@ module window_loader
 
   always_comb begin
     for (int unsigned r = 0; r < Rows; r++) begin
-      logic [15:0] y;
       unique case (step_q.mode)
         Chunk:   chunk_row[r] = step_q.row;
         Strided: chunk_row[r] = Rows == 4 ? 2'((3'(step_q.row) + 3'(r < 2)) >> 1) : step_q.row >> (r == 1);
         default: chunk_row[r] = 2'(pixel_y >> Log2Rows);
       endcase
-      y             = (16'(step_y_q + 13'(chunk_row[r])) << Log2Rows) + 16'(r);
-      row_inside[r] = y != '0 && y <= 16'(layer.input_height);
       row_offset[r] = (chunk_row[r][0] ? layer.input_row_stride : '0) +
                       (chunk_row[r][1] ? layer.input_row_stride << 1 : '0);
     end
     for (int unsigned c = 0; c < Columns; c++) begin
-      logic [15:0] x;
       unique case (step_q.mode)
         Chunk:   chunk_column[c] = step_q.column;
         // The last pixel column's tap column 2 lies in the first bank of the next chunk.
         Strided: chunk_column[c] = 2'(step_q.half) + 2'(c == 0 && step_q.column == 2'd2);
         default: chunk_column[c] = 2'(pixel_x >> Log2Cols);
       endcase
-      x                = (16'(step_x_q + 13'(chunk_column[c])) << Log2Cols) + 16'(c);
-      column_inside[c] = x != '0 && x <= 16'(layer.input_width);
       column_offset[c] = (chunk_column[c][0] ? AddrBits'(layer.input_blocks) : '0) +
                          (chunk_column[c][1] ? AddrBits'(layer.input_blocks) << 1 : '0);
     end
@@ -226,8 +218,6 @@ module window_loader
     logic                  valid;
     logic                  slot;
     step_t                 step;
-    logic [Rows-1:0]       row_inside;
-    logic [Columns-1:0]    column_inside;
     logic [RowIdxBits-1:0] pixel_row;
     logic [ColIdxBits-1:0] pixel_column;
   } stage_t;
@@ -239,10 +229,29 @@ module window_loader
     stage_d.slot          = step_slot_q;
     stage_d.step          = step_q;
     stage_d.step.last     = last_step;
-    stage_d.row_inside    = row_inside;
-    stage_d.column_inside = column_inside;
     stage_d.pixel_row     = RowIdxBits'(pixel_y & (RowIdxBits+3)'(Rows - 1));
     stage_d.pixel_column  = ColIdxBits'(pixel_x & (ColIdxBits+3)'(Columns - 1));
+  end
+
+  // What of a step lies on the map, found while its address goes to the memory.
+  logic [Rows-1:0][12:0]    chunk_y_of_q;
+  logic [Columns-1:0][12:0] chunk_x_of_q;
+  logic [Rows-1:0]          row_inside_q;
+  logic [Columns-1:0]       column_inside_q;
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      for (int unsigned r = 0; r < Rows; r++) begin
+        chunk_y_of_q[r] <= step_y_q + 13'(chunk_row[r]);
+        row_inside_q[r] <= (16'(chunk_y_of_q[r]) << Log2Rows) + 16'(r) != '0 &&
+                           (16'(chunk_y_of_q[r]) << Log2Rows) + 16'(r) <= 16'(layers_i[address_q.slot].input_height);
+      end
+      for (int unsigned c = 0; c < Columns; c++) begin
+        chunk_x_of_q[c]    <= step_x_q + 13'(chunk_column[c]);
+        column_inside_q[c] <= (16'(chunk_x_of_q[c]) << Log2Cols) + 16'(c) != '0 &&
+                              (16'(chunk_x_of_q[c]) << Log2Cols) + 16'(c) <= 16'(layers_i[address_q.slot].input_width);
+      end
+    end
   end
 
   assign advance      = !(router_q.valid && router_q.step.first && full_q);
@@ -275,8 +284,10 @@ module window_loader
   localparam int unsigned Pad = Rows, Everywhere = Rows + 1;
   localparam int unsigned SourceBits = $clog2(Rows + 2);
 
-  // The choice is made while the memory reads.
-  logic [Rows-1:0][Columns-1:0][SourceBits-1:0] source_d, source_q;
+  // The choices are made while the memory reads, and kept once for every 64 bits that they choose.
+  localparam int unsigned Copies = (WordBits + 63) / 64;
+  localparam int unsigned CopyBits = WordBits / Copies;
+  logic [Rows-1:0][Columns-1:0][SourceBits-1:0] source_d;
 
   always_comb begin
     for (int unsigned m = 0; m < Rows; m++) begin
@@ -289,7 +300,7 @@ module window_loader
       end
       for (int unsigned c = 0; c < Columns; c++) begin
         if (memory_q.step.mode == Pixel) source_d[m][c] = SourceBits'(Everywhere);
-        else if (memory_q.row_inside[row] && memory_q.column_inside[c]) source_d[m][c] = SourceBits'(row);
+        else if (row_inside_q[row] && column_inside_q[c]) source_d[m][c] = SourceBits'(row);
         else source_d[m][c] = SourceBits'(Pad);
       end
     end
@@ -306,38 +317,55 @@ module window_loader
     end
   end
 
-  assign pixel = read_data_i[output_q.pixel_row][output_q.pixel_column];
+  // The pixel that all lanes get, sixteen bits by sixteen.
+  for (genvar s = 0; s < WordBits / 16; s++) begin : gen_pixel
+    (* keep *) logic [RowIdxBits-1:0] row_q;
+    (* keep *) logic [ColIdxBits-1:0] column_q;
+    logic [Rows-1:0][Columns-1:0][15:0] slice;
+    always_ff @(posedge clk_i) begin
+      if (advance) begin
+        row_q    <= memory_q.pixel_row;
+        column_q <= memory_q.pixel_column;
+      end
+    end
+    for (genvar r = 0; r < Rows; r++) begin : gen_row
+      for (genvar c = 0; c < Columns; c++) begin : gen_column
+        assign slice[r][c] = read_data_i[r][c][16*s +: 16];
+      end
+    end
+    assign pixel[16*s +: 16] = slice[row_q][column_q];
+  end
 
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] aligned_data_q;
 
-  always_ff @(posedge clk_i) begin
-    if (advance) begin
-      source_q <= source_d;
-      for (int unsigned m = 0; m < Rows; m++) begin
-        for (int unsigned c = 0; c < Columns; c++) begin
-          aligned_data_q[m][c] <= source_q[m][c] == SourceBits'(Pad) ? pad_word : pixel;
+  for (genvar m = 0; m < Rows; m++) begin : gen_lane_row
+    for (genvar l = 0; l < Columns; l++) begin : gen_lane
+      for (genvar k = 0; k < Copies; k++) begin : gen_copy
+        (* keep *) logic [SourceBits-1:0] source_q;
+        // ---- Router: its own bank column (0) or, with stride 2, that of tap column 0, 1, 2 (1, 2, 3). ----
+        (* keep *) logic [1:0]            route_q;
+        logic [CopyBits-1:0]              aligned, routed;
+
+        always_comb begin
+          aligned = source_q == SourceBits'(Pad) ? pad_word[CopyBits*k +: CopyBits] : pixel[CopyBits*k +: CopyBits];
           for (int unsigned r = 0; r < Rows; r++) begin
-            if (source_q[m][c] == SourceBits'(r)) aligned_data_q[m][c] <= read_data_i[r][c];
+            if (source_q == SourceBits'(r)) aligned = read_data_i[r][l][CopyBits*k +: CopyBits];
           end
-        end
-      end
-    end
-  end
-
-  // ---- Router: each lane takes its own bank column or, with stride 2, the one of its tap column. ----
-  logic [1:0] route_q;  // 0: its own; c + 1: tap column c
-
-  always_ff @(posedge clk_i) begin
-    if (advance) begin
-      route_q <= output_q.step.mode == Strided ? output_q.step.column + 1'b1 : '0;
-      for (int unsigned m = 0; m < Rows; m++) begin
-        for (int unsigned l = 0; l < Columns; l++) begin
           unique case (route_q)
-            2'd0: lane_o[m][l] <= aligned_data_q[m][l];
-            2'd1: lane_o[m][l] <= aligned_data_q[m][2*l%Columns];
-            2'd2: lane_o[m][l] <= aligned_data_q[m][(2*l+Columns-1)%Columns];
-            2'd3: lane_o[m][l] <= aligned_data_q[m][(2*l+Columns-2)%Columns];
+            2'd0: routed = aligned_data_q[m][l][CopyBits*k +: CopyBits];
+            2'd1: routed = aligned_data_q[m][2*l%Columns][CopyBits*k +: CopyBits];
+            2'd2: routed = aligned_data_q[m][(2*l+Columns-1)%Columns][CopyBits*k +: CopyBits];
+            2'd3: routed = aligned_data_q[m][(2*l+Columns-2)%Columns][CopyBits*k +: CopyBits];
           endcase
+        end
+
+        always_ff @(posedge clk_i) begin
+          if (advance) begin
+            source_q <= source_d[m][l];
+            route_q  <= output_q.step.mode == Strided ? output_q.step.column + 1'b1 : '0;
+            aligned_data_q[m][l][CopyBits*k +: CopyBits] <= aligned;
+            lane_o[m][l][CopyBits*k +: CopyBits]         <= routed;
+          end
         end
       end
     end
