@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from peakrdl_regblock import RegblockExporter
-from peakrdl_regblock.cpuif.axi4lite import AXI4Lite_Cpuif_flattened
+from peakrdl_regblock.cpuif.passthrough import PassthroughCpuif
 from peakrdl_regblock.udps import ALL_UDPS
 from systemrdl import RDLCompiler
 from systemrdl.node import AddrmapNode, FieldNode, MemNode, RegNode
@@ -75,12 +75,12 @@ def read_register_map(path: Path) -> AddrmapNode:
 
 
 def register_verilog(top: AddrmapNode) -> dict[str, str]:
-    """The register block and its package, by file name: AXI4-Lite with flat ports, synchronous reset."""
+    """The register block and its package, by file name: requests as axil_port gives them, synchronous reset."""
     with TemporaryDirectory() as folder:
         RegblockExporter().export(
             top,
             folder,
-            cpuif_cls=AXI4Lite_Cpuif_flattened,
+            cpuif_cls=PassthroughCpuif,
             default_reset_activelow=False,
             default_reset_async=False,
             err_if_bad_addr=True,

@@ -66,7 +66,7 @@ module accelerator
   localparam int unsigned WordBits   = GroupChannels * ActivationBits;
 
   // ---- Host. ----
-  logic        prog_we, prog_in_range;
+  logic        prog_we;
   logic [1:0]  prog_space;
   logic [17:0] prog_addr;
   logic [35:0] prog_wdata, prog_rdata;
@@ -92,7 +92,7 @@ module accelerator
     .s_axil_rvalid, .s_axil_rready, .s_axil_rdata, .s_axil_rresp,
     .interrupt_o,
     .prog_we_o(prog_we), .prog_space_o(prog_space), .prog_addr_o(prog_addr), .prog_wdata_o(prog_wdata),
-    .prog_rdata_i(prog_rdata), .prog_in_range_i(prog_in_range),
+    .prog_rdata_i(prog_rdata),
     .layer_counter_addr_o(counter_addr), .layer_counter_rdata_i(counter_rdata),
     .start_allowed_o(start_allowed), .array_busy_i(busy), .reload_o(reload), .program_ready_i(program_ready),
     .version_o(version), .soft_reset_o(soft_reset),
@@ -118,7 +118,7 @@ module accelerator
     .Descriptors(Descriptors)
   ) u_memories (
     .clk_i, .prog_we_i(prog_we), .prog_space_i(prog_space), .prog_addr_i(prog_addr), .prog_wdata_i(prog_wdata),
-    .prog_rdata_o(prog_rdata), .prog_in_range_o(prog_in_range),
+    .prog_rdata_o(prog_rdata),
     .desc_addr_i(desc_addr[$clog2(FrameWords*Descriptors)-1:0]), .desc_rdata_o(desc_rdata),
     .bitmap_en_i(1'b1), .bitmap_addr_i(bitmap_addr[$clog2(BitmapWords)-1:0]), .bitmap_rdata_o(bitmap_rdata),
     .affine_addr_i(affine_addr[$clog2(AffineChannels)-3:0]), .affine_rdata_o(affine_rdata),

@@ -45,7 +45,6 @@ module host_interface
   output logic [17:0] prog_addr_o,
   output logic [35:0] prog_wdata_o,
   input  logic [35:0] prog_rdata_i,
-  input  logic        prog_in_range_i,
 
   /// Counters of the layers; data one cycle after the address.
   output logic [7:0]  layer_counter_addr_o,
@@ -83,28 +82,64 @@ module host_interface
   tritforge_registers__in_t  to_host;
   tritforge_registers__out_t from_host;
 
+  // One access at a time: the register block never stalls, and answers at once or by a window's acknowledgement.
+  logic        access, access_write, access_error, write_stall, read_stall, read_ack, read_error, write_ack, write_error;
+  logic [19:2] access_word;
+  logic [31:0] access_wdata, access_rdata;
+  logic [3:0]  access_strobes;
+
+  axil_port u_port (
+    .clk_i,
+    .rst_i,
+    .s_axil_awvalid,
+    .s_axil_awready,
+    .s_axil_awaddr,
+    .s_axil_awprot,
+    .s_axil_wvalid,
+    .s_axil_wready,
+    .s_axil_wdata,
+    .s_axil_wstrb,
+    .s_axil_bvalid,
+    .s_axil_bready,
+    .s_axil_bresp,
+    .s_axil_arvalid,
+    .s_axil_arready,
+    .s_axil_araddr,
+    .s_axil_arprot,
+    .s_axil_rvalid,
+    .s_axil_rready,
+    .s_axil_rdata,
+    .s_axil_rresp,
+    .req_o(access),
+    .req_write_o(access_write),
+    .req_word_o(access_word),
+    .req_wdata_o(access_wdata),
+    .req_strobes_o(access_strobes),
+    .ack_i(read_ack || write_ack),
+    .error_i(access_error),
+    .rdata_i(access_rdata)
+  );
+
+  assign access_error = read_ack ? read_error : write_error;
+
+  logic unused_stalls;
+  assign unused_stalls = write_stall ^ read_stall;
+
   tritforge_registers u_registers (
     .clk(clk_i),
     .rst(rst_i),
-    .s_axil_awready,
-    .s_axil_awvalid,
-    .s_axil_awaddr,
-    .s_axil_awprot,
-    .s_axil_wready,
-    .s_axil_wvalid,
-    .s_axil_wdata,
-    .s_axil_wstrb,
-    .s_axil_bready,
-    .s_axil_bvalid,
-    .s_axil_bresp,
-    .s_axil_arready,
-    .s_axil_arvalid,
-    .s_axil_araddr,
-    .s_axil_arprot,
-    .s_axil_rready,
-    .s_axil_rvalid,
-    .s_axil_rdata,
-    .s_axil_rresp,
+    .s_cpuif_req(access),
+    .s_cpuif_req_is_wr(access_write),
+    .s_cpuif_addr({access_word, 2'd0}),
+    .s_cpuif_wr_data(access_wdata),
+    .s_cpuif_wr_biten({{8{access_strobes[3]}}, {8{access_strobes[2]}}, {8{access_strobes[1]}}, {8{access_strobes[0]}}}),
+    .s_cpuif_req_stall_wr(write_stall),
+    .s_cpuif_req_stall_rd(read_stall),
+    .s_cpuif_rd_ack(read_ack),
+    .s_cpuif_rd_err(read_error),
+    .s_cpuif_rd_data(access_rdata),
+    .s_cpuif_wr_ack(write_ack),
+    .s_cpuif_wr_err(write_error),
     .hwif_in(to_host),
     .hwif_out(from_host)
   );
@@ -148,51 +183,32 @@ module host_interface
   assign batch_images_o  = from_host.BATCH.images.value;
 
   // Memory windows and staging share the program port.
-  logic [5:0]  req, req_write, read_ack, write_ack;
+  logic [5:0]  window_read_ack, window_write_ack;
   logic [31:0] window_rdata;
   logic        copying, window_we, copy_we, entry_we;
   logic [1:0]  window_space, copy_space;
   logic [17:0] window_addr, copy_addr;
   logic [35:0] window_wdata, copy_wdata;
   logic [55:0] entry_wdata, entry_rdata;
-  logic [18:0] req_addr;  // bytes
-  logic [31:0] req_wdata, req_strobes;
   logic [StagingAddrBits-1:0] entry_addr;
 
-  assign req = {from_host.LAYER_COUNTERS.req, from_host.STAGING.req, from_host.WEIGHTS.req, from_host.AFFINE.req,
-                from_host.BITMAPS.req, from_host.DESCRIPTORS.req};
-  assign req_write = {from_host.LAYER_COUNTERS.req_is_wr, from_host.STAGING.req_is_wr, from_host.WEIGHTS.req_is_wr,
-                      from_host.AFFINE.req_is_wr, from_host.BITMAPS.req_is_wr, from_host.DESCRIPTORS.req_is_wr};
-
-  always_comb begin
-    req_addr    = 19'(from_host.DESCRIPTORS.addr);
-    req_wdata   = from_host.DESCRIPTORS.wr_data;
-    req_strobes = from_host.DESCRIPTORS.wr_biten;
-    unique0 case (1'b1)
-      req[1]: {req_addr, req_wdata, req_strobes} =
-          {19'(from_host.BITMAPS.addr), from_host.BITMAPS.wr_data, from_host.BITMAPS.wr_biten};
-      req[2]: {req_addr, req_wdata, req_strobes} =
-          {19'(from_host.AFFINE.addr), from_host.AFFINE.wr_data, from_host.AFFINE.wr_biten};
-      req[3]: {req_addr, req_wdata, req_strobes} =
-          {19'(from_host.WEIGHTS.addr), from_host.WEIGHTS.wr_data, from_host.WEIGHTS.wr_biten};
-      req[4]: {req_addr, req_wdata, req_strobes} =
-          {19'(from_host.STAGING.addr), from_host.STAGING.wr_data, from_host.STAGING.wr_biten};
-      req[5]: {req_addr, req_wdata, req_strobes} =
-          {19'(from_host.LAYER_COUNTERS.addr), from_host.LAYER_COUNTERS.wr_data, from_host.LAYER_COUNTERS.wr_biten};
-      default: ;
-    endcase
-  end
-
-  memory_windows #(.Staging(Staging)) u_windows (
+  memory_windows #(
+    .DescriptorWords(Descriptors * tritforge_descriptor_pkg::FrameWords),
+    .BitmapWords(BitmapWords),
+    .AffineWords(2 * AffineChannels),
+    .WeightWords(Slots * GroupChannels / 2),
+    .Staging(Staging)
+  ) u_windows (
     .clk_i,
     .rst_i,
-    .req_i(req),
-    .req_write_i((req & req_write) != '0),
-    .req_word_i(req_addr[18:2]),
-    .req_wdata_i(req_wdata),
-    .req_whole_i(&req_strobes),
-    .read_ack_o(read_ack),
-    .write_ack_o(write_ack),
+    .req_i({from_host.LAYER_COUNTERS.req, from_host.STAGING.req, from_host.WEIGHTS.req, from_host.AFFINE.req,
+            from_host.BITMAPS.req, from_host.DESCRIPTORS.req}),
+    .req_write_i(access_write),
+    .req_word_i(access_word[18:2]),
+    .req_wdata_i(access_wdata),
+    .req_whole_i(&access_strobes),
+    .read_ack_o(window_read_ack),
+    .write_ack_o(window_write_ack),
     .rdata_o(window_rdata),
     .copying_i(copying),
     .open_i(memories_open),
@@ -202,7 +218,6 @@ module host_interface
     .prog_addr_o(window_addr),
     .prog_wdata_o(window_wdata),
     .prog_rdata_i,
-    .prog_in_range_i,
     .entry_we_o(entry_we),
     .entry_addr_o(entry_addr),
     .entry_wdata_o(entry_wdata),
@@ -280,12 +295,12 @@ module host_interface
   assign to_host.EVENTS.batch_done.hwset          = batch_done_i;
   assign to_host.EVENTS.commit_done.hwset         = commit_done;
   assign to_host.EVENTS.refused.hwset             = refused;
-  assign to_host.DESCRIPTORS    = '{rd_ack: read_ack[0], wr_ack: write_ack[0], rd_data: window_rdata};
-  assign to_host.BITMAPS        = '{rd_ack: read_ack[1], wr_ack: write_ack[1], rd_data: window_rdata};
-  assign to_host.AFFINE         = '{rd_ack: read_ack[2], wr_ack: write_ack[2], rd_data: window_rdata};
-  assign to_host.WEIGHTS        = '{rd_ack: read_ack[3], wr_ack: write_ack[3], rd_data: window_rdata};
-  assign to_host.STAGING        = '{rd_ack: read_ack[4], wr_ack: write_ack[4], rd_data: window_rdata};
-  assign to_host.LAYER_COUNTERS = '{rd_ack: read_ack[5], wr_ack: write_ack[5], rd_data: window_rdata};
+  assign to_host.DESCRIPTORS    = '{rd_ack: window_read_ack[0], wr_ack: window_write_ack[0], rd_data: window_rdata};
+  assign to_host.BITMAPS        = '{rd_ack: window_read_ack[1], wr_ack: window_write_ack[1], rd_data: window_rdata};
+  assign to_host.AFFINE         = '{rd_ack: window_read_ack[2], wr_ack: window_write_ack[2], rd_data: window_rdata};
+  assign to_host.WEIGHTS        = '{rd_ack: window_read_ack[3], wr_ack: window_write_ack[3], rd_data: window_rdata};
+  assign to_host.STAGING        = '{rd_ack: window_read_ack[4], wr_ack: window_write_ack[4], rd_data: window_rdata};
+  assign to_host.LAYER_COUNTERS = '{rd_ack: window_read_ack[5], wr_ack: window_write_ack[5], rd_data: window_rdata};
 
   assign interrupt_o = ({from_host.EVENTS.refused.value, from_host.EVENTS.commit_done.value,
                          from_host.EVENTS.batch_done.value, from_host.EVENTS.closed_write.value,

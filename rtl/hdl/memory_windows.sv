@@ -4,7 +4,12 @@
 /// An access waits while entries are being copied. A 36-bit word is written by its last part; the parts before it are
 /// held here. A write to a closed memory, beyond its end or with byte strobes has no effect and is told by rejected_o.
 module memory_windows #(
-  parameter int unsigned Staging = 1024,
+  /// Words of the memories: of 32 bits, of 36 bits in the weights, and entries of staging.
+  parameter int unsigned DescriptorWords = 4096,
+  parameter int unsigned BitmapWords     = 1024,
+  parameter int unsigned AffineWords     = 4096,
+  parameter int unsigned WeightWords     = 16384,
+  parameter int unsigned Staging         = 1024,
   localparam int unsigned StagingAddrBits = $clog2(Staging)
 ) (
   input  logic clk_i,
@@ -13,7 +18,7 @@ module memory_windows #(
   /// One access at a time, until its acknowledgement. Windows: 0 to 3 program spaces, 4 staging, 5 layer counters.
   input  logic [5:0]  req_i,
   input  logic        req_write_i,
-  /// 32-bit word of the window.
+  /// 32-bit word of the window, below what tells the windows apart.
   input  logic [16:0] req_word_i,
   input  logic [31:0] req_wdata_i,
   /// All byte strobes are set.
@@ -32,60 +37,68 @@ module memory_windows #(
   output logic [1:0]  prog_space_o,
   output logic [17:0] prog_addr_o,
   output logic [35:0] prog_wdata_o,
+  /// Data three cycles after the address.
   input  logic [35:0] prog_rdata_i,
-  input  logic        prog_in_range_i,
 
   output logic                       entry_we_o,
   output logic [StagingAddrBits-1:0] entry_addr_o,
   output logic [55:0]                entry_wdata_o,
   input  logic [55:0]                entry_rdata_i,
 
-  /// Data one cycle after the address.
+  /// Data one to three cycles after the address.
   output logic [7:0]  layer_counter_addr_o,
   input  logic [31:0] layer_counter_rdata_i
 );
 
-  typedef enum logic [1:0] {Idle, Access, Read, Done} phase_e;
+  typedef enum logic [2:0] {Idle, Check, Access, Wait, Read, Data, Done} phase_e;
 
   phase_e      phase_q;
   logic [5:0]  window_q;
-  logic        write_q, whole_q;
+  logic        write_q, whole_q, open_q;
   logic [16:0] word_q;
   logic [31:0] wdata_q;
   logic [31:0] weight_low_q;
   logic [35:0] entry_data_q;
-  logic        in_range_q;
-  logic        weights, staging, access, entry_in_range, accepted;
+  logic        in_range, in_range_q;
+  logic        weights, staging, access, accepted;
 
-  assign weights        = window_q[3];
-  assign staging        = window_q[4];
-  assign access         = phase_q == Access && !copying_i;
-  assign entry_in_range = 32'(word_q[16:2]) < Staging;
+  assign weights  = window_q[3];
+  assign staging  = window_q[4];
+  assign access   = phase_q == Access && !copying_i;
+  assign accepted = whole_q && in_range_q && (staging ? word_q[1:0] != 2'd3 : open_q);
 
-  always_comb begin
-    if (staging) accepted = whole_q && entry_in_range && word_q[1:0] != 2'd3;
-    else accepted = whole_q && open_i && prog_in_range_i;
-  end
+  assign in_range = !((window_q[0] && 32'(word_q) >= DescriptorWords) ||
+                      (window_q[1] && 32'(word_q) >= BitmapWords) ||
+                      (window_q[2] && 32'(word_q) >= AffineWords) ||
+                      (window_q[3] && 32'(word_q[16:1]) >= WeightWords) ||
+                      (window_q[4] && 32'(word_q[16:2]) >= Staging));
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       phase_q <= Idle;
     end else begin
       unique case (phase_q)
-        Idle: if (req_i != '0) phase_q <= Access;
-        Access: if (!copying_i) phase_q <= Read;
-        Read: phase_q <= Done;
-        Done: phase_q <= Idle;
+        Idle: if (req_i != '0) phase_q <= Check;
+        Check: phase_q <= Access;
+        Access: if (!copying_i) phase_q <= Wait;
+        Wait: phase_q <= Read;
+        Read: phase_q <= Data;
+        Data: phase_q <= Done;
+        default: phase_q <= Idle;
       endcase
     end
     if (phase_q == Idle) begin
-      window_q <= req_i;
-      write_q  <= req_write_i;
-      whole_q  <= req_whole_i;
-      word_q   <= req_word_i;
-      wdata_q  <= req_wdata_i;
+      window_q      <= req_i;
+      write_q       <= req_write_i;
+      whole_q       <= req_whole_i;
+      wdata_q       <= req_wdata_i;
+      word_q[11:0]  <= req_word_i[11:0];
+      word_q[12]    <= req_word_i[12] && !req_i[0];
+      word_q[13]    <= req_word_i[13] && !req_i[0] && !req_i[1];
+      word_q[16:14] <= req_i[3] ? req_word_i[16:14] : '0;
     end
-    if (access) in_range_q <= prog_in_range_i;
+    in_range_q <= in_range;
+    open_q     <= open_i;
     if (access && write_q && accepted) begin
       if (weights && !word_q[0]) weight_low_q <= wdata_q;
       if (staging && word_q[1:0] == 2'd0) entry_data_q[31:0] <= wdata_q;
@@ -106,20 +119,22 @@ module memory_windows #(
 
   assign layer_counter_addr_o = word_q[7:0];
 
+  logic [31:0] rdata;
+
   always_comb begin
-    rdata_o = '0;
-    if (window_q[5]) rdata_o = layer_counter_rdata_i;
-    else if (!staging) begin
-      if (in_range_q) rdata_o = weights && word_q[0] ? 32'(prog_rdata_i[35:32]) : prog_rdata_i[31:0];
-    end else if (entry_in_range) begin
+    rdata = weights && word_q[0] ? 32'(prog_rdata_i[35:32]) : prog_rdata_i[31:0];
+    if (window_q[5]) rdata = layer_counter_rdata_i;
+    if (staging) begin
       unique case (word_q[1:0])
-        2'd0: rdata_o = entry_rdata_i[31:0];
-        2'd1: rdata_o = 32'(entry_rdata_i[35:32]);
-        2'd2: rdata_o = {6'd0, entry_rdata_i[55:54], 6'd0, entry_rdata_i[53:36]};
-        2'd3: rdata_o = '0;
+        2'd0: rdata = entry_rdata_i[31:0];
+        2'd1: rdata = 32'(entry_rdata_i[35:32]);
+        2'd2: rdata = {6'd0, entry_rdata_i[55:54], 6'd0, entry_rdata_i[53:36]};
+        2'd3: rdata = '0;
       endcase
     end
   end
+
+  always_ff @(posedge clk_i) rdata_o <= in_range_q ? rdata : '0;
 
   assign read_ack_o  = phase_q == Done && !write_q ? window_q : '0;
   assign write_ack_o = phase_q == Done && write_q ? window_q : '0;

@@ -1,7 +1,8 @@
 /// The program: descriptors, bitmaps, affine table and weights, in true dual-port memories.
 ///
-/// Port B of every memory is the program port, a 36-bit word at a time; port A is the core's. Every read takes two
-/// cycles; after a write the program port reads what it read before. A write beyond the end of a memory has no effect.
+/// Port B of every memory is the program port, a 36-bit word at a time; port A is the core's. A read takes two cycles,
+/// on the program port three, as its inputs are registered; so a write is done a cycle later. After a write the program
+/// port reads what it read before. A write beyond the end of a memory has no effect.
 module program_memories
   import tritforge_pkg::*;
 #(
@@ -28,8 +29,6 @@ module program_memories
   input  logic [17:0] prog_addr_i,
   input  logic [35:0] prog_wdata_i,
   output logic [35:0] prog_rdata_o,
-  /// The word exists.
-  output logic        prog_in_range_o,
 
   input  logic [DescAddrBits-1:0] desc_addr_i,
   output logic [31:0]             desc_rdata_o,
@@ -54,18 +53,27 @@ module program_memories
   logic [AffineWords-1:0][31:0] affine_rdata;
   logic [SlotWords-1:0][35:0] slot_rdata;
 
+  logic        we_q, in_range;
+  logic [1:0]  space_q;
+  logic [17:0] addr_q;
+  logic [35:0] wdata_q;
+
+  always_ff @(posedge clk_i) begin
+    {we_q, space_q, addr_q, wdata_q} <= {prog_we_i, prog_space_i, prog_addr_i, prog_wdata_i};
+  end
+
   always_comb begin
-    unique case (prog_space_i)
-      2'd0: prog_in_range_o = 32'(prog_addr_i) < DescriptorWords;
-      2'd1: prog_in_range_o = 32'(prog_addr_i) < BitmapWords;
-      2'd2: prog_in_range_o = 32'(prog_addr_i) < 2 * AffineChannels;
-      2'd3: prog_in_range_o = 32'(prog_addr_i) < Slots * SlotWords;
+    unique case (space_q)
+      2'd0: in_range = 32'(addr_q) < DescriptorWords;
+      2'd1: in_range = 32'(addr_q) < BitmapWords;
+      2'd2: in_range = 32'(addr_q) < 2 * AffineChannels;
+      2'd3: in_range = 32'(addr_q) < Slots * SlotWords;
     endcase
   end
 
   always_comb begin
     we = '0;
-    we[prog_space_i] = prog_we_i && prog_in_range_o;
+    we[space_q] = we_q && in_range;
   end
 
   ram_tdp #(.Width(32), .Depth(DescriptorWords)) u_descriptors (
@@ -77,8 +85,8 @@ module program_memories
     .a_rdata_o(desc_rdata_o),
     .b_en_i(1'b1),
     .b_we_i(we[0]),
-    .b_addr_i(prog_addr_i[DescAddrBits-1:0]),
-    .b_wdata_i(prog_wdata_i[31:0]),
+    .b_addr_i(addr_q[DescAddrBits-1:0]),
+    .b_wdata_i(wdata_q[31:0]),
     .b_rdata_o(desc_rdata)
   );
 
@@ -91,8 +99,8 @@ module program_memories
     .a_rdata_o(bitmap_rdata_o),
     .b_en_i(1'b1),
     .b_we_i(we[1]),
-    .b_addr_i(prog_addr_i[BitmapAddrBits-1:0]),
-    .b_wdata_i(prog_wdata_i[31:0]),
+    .b_addr_i(addr_q[BitmapAddrBits-1:0]),
+    .b_wdata_i(wdata_q[31:0]),
     .b_rdata_o(bitmap_rdata)
   );
 
@@ -105,9 +113,9 @@ module program_memories
       .a_wdata_i('0),
       .a_rdata_o(affine_rdata_o[w / 2][32 * (w % 2) +: 32]),
       .b_en_i(1'b1),
-      .b_we_i(we[2] && prog_addr_i[2:0] == 3'(w)),
-      .b_addr_i(prog_addr_i[QuadAddrBits+2:3]),
-      .b_wdata_i(prog_wdata_i[31:0]),
+      .b_we_i(we[2] && addr_q[2:0] == 3'(w)),
+      .b_addr_i(addr_q[QuadAddrBits+2:3]),
+      .b_wdata_i(wdata_q[31:0]),
       .b_rdata_o(affine_rdata[w])
     );
   end
@@ -121,30 +129,32 @@ module program_memories
       .a_wdata_i('0),
       .a_rdata_o(slot_rdata_o[w]),
       .b_en_i(1'b1),
-      .b_we_i(we[3] && prog_addr_i[WordIdxBits-1:0] == WordIdxBits'(w)),
-      .b_addr_i(prog_addr_i[SlotAddrBits+WordIdxBits-1:WordIdxBits]),
-      .b_wdata_i(prog_wdata_i),
+      .b_we_i(we[3] && addr_q[WordIdxBits-1:0] == WordIdxBits'(w)),
+      .b_addr_i(addr_q[SlotAddrBits+WordIdxBits-1:WordIdxBits]),
+      .b_wdata_i(wdata_q),
       .b_rdata_o(slot_rdata[w])
     );
   end
 
-  // What the two cycles of a read on the program port have to remember.
-  logic [1:0] space_q, space_qq;
-  logic [2:0] word_q, word_qq;
+  // What the two cycles of a memory's read have to remember; the select of the words for each part that it moves.
+  logic [1:0] space_qq, space_qqq;
+  logic [2:0] word_qq;
+  (* keep *) logic [2:0] affine_word_q, low_word_q, high_word_q;
 
   always_ff @(posedge clk_i) begin
-    space_q  <= prog_space_i;
-    space_qq <= space_q;
-    word_q   <= prog_addr_i[2:0];
-    word_qq  <= word_q;
+    space_qq  <= space_q;
+    space_qqq <= space_qq;
+    word_qq   <= addr_q[2:0];
+    {affine_word_q, low_word_q, high_word_q} <= {3{word_qq}};
   end
 
   always_comb begin
-    unique case (space_qq)
+    unique case (space_qqq)
       2'd0: prog_rdata_o = 36'(desc_rdata);
       2'd1: prog_rdata_o = 36'(bitmap_rdata);
-      2'd2: prog_rdata_o = 36'(affine_rdata[word_qq]);
-      2'd3: prog_rdata_o = slot_rdata[word_qq[WordIdxBits-1:0]];
+      2'd2: prog_rdata_o = 36'(affine_rdata[affine_word_q]);
+      2'd3: prog_rdata_o = {slot_rdata[high_word_q[WordIdxBits-1:0]][35:18],
+                            slot_rdata[low_word_q[WordIdxBits-1:0]][17:0]};
     endcase
   end
 

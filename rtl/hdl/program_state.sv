@@ -53,6 +53,7 @@ module program_state #(
   state_e               state_q, state_d;
   logic                 pending_q, renew_q, reload_d;
   logic [ResetBits-1:0] reset_q;
+  logic [15:0]          pause_q;  // far more than staging and a reload take
   logic                 idle, commit, commit_starts, renewed, take_version;
 
   assign idle          = !array_busy_i;
@@ -98,7 +99,7 @@ module program_state #(
       reload_o       <= 1'b0;
       pending_q      <= 1'b0;
       version_o      <= '0;
-      commit_pause_o <= '0;
+      pause_q        <= '0;
       reset_q        <= '0;
     end else begin
       state_q   <= state_d;
@@ -108,8 +109,8 @@ module program_state #(
       if (soft_reset_o) version_o <= '0;
       else if (take_version) version_o <= next_version_i;
 
-      if (commit) commit_pause_o <= '0;
-      else if (commit_starts || state_q inside {Copying, Renewing}) commit_pause_o <= commit_pause_o + 32'd1;
+      if (commit) pause_q <= '0;
+      else if (commit_starts || state_q inside {Copying, Renewing}) pause_q <= pause_q + 16'd1;
 
       if (soft_reset_i) reset_q <= ResetBits'(SoftResetCycles);
       else if (soft_reset_o) reset_q <= reset_q - 1'b1;
@@ -121,6 +122,7 @@ module program_state #(
   assign open_o           = state_q == Loading;
   assign copy_start_o     = commit_starts && !soft_reset_o;
   assign commit_pending_o = pending_q;
+  assign commit_pause_o   = 32'(pause_q);
   assign commit_done_o    = take_version && state_q != Activating;
   assign refused_o        = (activate_i && !(state_q == Loading && !load_i)) || (commit_i && !commit);
   assign start_allowed_o  = state_q == Valid && enable_i && !pending_q && !load_i && !soft_reset_o;

@@ -46,7 +46,6 @@ class TB:
         self.dut.program_ready_i.value = 1
         await start(self.dut)
         cocotb.start_soon(self._memories())
-        cocotb.start_soon(self._range())
         cocotb.start_soon(self._core())
 
     def pause_axi(self) -> None:
@@ -57,29 +56,22 @@ class TB:
             channel.set_pause_generator(cycle([self.random.random() < 0.5 for _ in range(97)]))
 
     async def _memories(self) -> None:
-        """Program memories and layer counters, as the device expects them: two cycles and one."""
-        dut, pipe, layer = self.dut, [0, 0], 0
+        """Program memories and layer counters, as the device expects them: three cycles and one."""
+        dut, pipe, layer = self.dut, [0, 0, 0], 0
         while True:
-            dut.prog_rdata_i.value, dut.layer_counter_rdata_i.value = pipe[1], layer
+            dut.prog_rdata_i.value, dut.layer_counter_rdata_i.value = pipe[2], layer
             await FallingEdge(dut.clk_i)
             await ReadOnly()
             address, space = int(dut.prog_addr_o.value), SPACES[int(dut.prog_space_o.value)]
             inside = address < SIZES[space]
             write, word = dut.prog_we_o.value == 1, int(dut.prog_wdata_o.value)
             layer = self.layer_counters[int(dut.layer_counter_addr_o.value)]
-            pipe = [self.memory[space][address] if inside else self.random.getrandbits(36), pipe[0]]
+            pipe = [self.memory[space][address] if inside else self.random.getrandbits(36), *pipe[:2]]
             if write:
                 self.writes += 1
                 if inside:
                     self.memory[space][address] = word & ((1 << BITS[space]) - 1)
             await RisingEdge(dut.clk_i)
-
-    async def _range(self) -> None:
-        """Whether the addressed word exists, within the cycle."""
-        dut = self.dut
-        while True:
-            await FallingEdge(dut.clk_i)
-            dut.prog_in_range_i.value = int(dut.prog_addr_o.value) < SIZES[SPACES[int(dut.prog_space_o.value)]]
 
     async def _core(self) -> None:
         dut = self.dut

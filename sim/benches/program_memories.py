@@ -12,7 +12,7 @@ CYCLES = 4000
 
 
 class TB:
-    """A model of the four spaces, and of the two cycles that every read takes."""
+    """A model of the four spaces, of the cycles that reads take, and of a write that is done a cycle later."""
 
     def __init__(self, dut) -> None:
         self.dut = dut
@@ -27,14 +27,15 @@ class TB:
         self.memory = [[0] * size for size in sizes]
         self.bits = (32, 32, 32, 36)
         self.pipes: dict[str, list[int | None]] = {}
+        self.late: tuple[int, int, int] | None = None
 
-    def expect(self, port: str, word: int, enable: bool = True) -> None:
+    def expect(self, port: str, word: int, enable: bool = True, cycles: int = 2) -> None:
         """A read began, of a word with this value; checks the one that is due now."""
-        pipe = self.pipes.setdefault(port, [None, None])
-        due = pipe[1]
+        pipe = self.pipes.setdefault(port, [None] * cycles)
+        due = pipe[-1]
         assert due is None or int(getattr(self.dut, port).value) == due, f"{port}"
         if enable:
-            self.pipes[port] = [word, pipe[0]]
+            self.pipes[port] = [word, *pipe[:-1]]
 
     async def cycle(self, write: tuple[int, int, int] | None, far: bool = False) -> None:
         """One cycle: a write or a read on the program port, and a read on each of the core's ports."""
@@ -53,17 +54,17 @@ class TB:
         dut.bitmap_en_i.value, dut.bitmap_addr_i.value = bitmap_en, bitmap
         dut.slot_en_i.value, dut.slot_addr_i.value = slot_en, slot
         await ReadOnly()
-        assert dut.prog_in_range_o.value == (not far)
         self.expect("desc_rdata_o", self.memory[0][desc])
         self.expect("bitmap_rdata_o", self.memory[1][bitmap], bitmap_en)
         self.expect("affine_rdata_o", sum(self.memory[2][8 * quad + i] << (32 * i) for i in range(8)))
         row = self.memory[3][slot * self.slot_words : (slot + 1) * self.slot_words]
         self.expect("slot_rdata_o", sum(value << (36 * i) for i, value in enumerate(row)), slot_en)
-        self.expect("prog_rdata_o", self.memory[space][address % len(self.memory[space])])
+        if self.late:
+            self.memory[self.late[0]][self.late[1]] = self.late[2]
+        self.expect("prog_rdata_o", self.memory[space][address % len(self.memory[space])], cycles=3)
         if far or write:
             self.pipes["prog_rdata_o"][0] = None
-        if write and not far:
-            self.memory[space][address] = word & ((1 << self.bits[space]) - 1)
+        self.late = (space, address, word & ((1 << self.bits[space]) - 1)) if write and not far else None
         await RisingEdge(dut.clk_i)
 
 
@@ -79,6 +80,8 @@ async def memories_match_the_model(dut) -> None:
             dut.prog_addr_i.value, dut.prog_wdata_i.value = address, word
             memory[address] = word & ((1 << tb.bits[space]) - 1)
             await RisingEdge(dut.clk_i)
+    dut.prog_we_i.value = 0
+    await RisingEdge(dut.clk_i)
     for _ in range(4):
         await tb.cycle(None)
     for _ in range(CYCLES):

@@ -57,7 +57,7 @@ module core_harness
     .GroupChannels(GroupChannels), .Slots(Slots), .BitmapWords(BitmapWords), .AffineChannels(AffineChannels),
     .Descriptors(Descriptors)
   ) u_memories (
-    .clk_i, .prog_we_i, .prog_space_i, .prog_addr_i, .prog_wdata_i, .prog_rdata_o(), .prog_in_range_o(),
+    .clk_i, .prog_we_i, .prog_space_i, .prog_addr_i, .prog_wdata_i, .prog_rdata_o(),
     .desc_addr_i(desc_addr[$clog2(32*Descriptors)-1:0]), .desc_rdata_o(desc_rdata),
     .bitmap_en_i(1'b1), .bitmap_addr_i(bitmap_addr[$clog2(BitmapWords)-1:0]), .bitmap_rdata_o(bitmap_rdata),
     .affine_addr_i(affine_addr[$clog2(AffineChannels)-3:0]), .affine_rdata_o(affine_rdata),
