@@ -39,7 +39,7 @@ module fifo #(
     end else begin
       if (push) write_q <= write_q + 1'b1;
       if (pop) read_q <= read_q + 1'b1;
-      count_o <= count_o + CountWidth'(push) - CountWidth'(pop);
+      if (push != pop) count_o <= push ? count_o + 1'b1 : count_o - 1'b1;
     end
   end
 

@@ -64,6 +64,8 @@ module image_input
   logic [QuadBits-1:0]   quad_q;
   logic [7:0]            block_q;
   logic [11:0]           x_q, y_q;
+  logic [7:0]            final_block_q;
+  logic [11:0]           final_x_q, final_y_q;
   logic [RowIdxBits-1:0] row_q;
   logic [ColIdxBits-1:0] column_q;
   logic [AddrBits-1:0]   row_addr_q, chunk_addr_q;  // offsets of the row and of the pixel in the buffer
@@ -76,9 +78,9 @@ module image_input
   logic beat, last_quad, last_block, last_column, last_row, image_end, batch_end, restart, next_buffer_full;
 
   assign last_quad   = header_i.quad_input || quad_q == QuadBits'(Quads - 1);
-  assign last_block  = block_q + 8'd1 == header_i.input_blocks;
-  assign last_column = x_q + 12'd1 == header_i.input_width;
-  assign last_row    = y_q + 12'd1 == header_i.input_height;
+  assign last_block  = block_q == final_block_q;
+  assign last_column = x_q == final_x_q;
+  assign last_row    = y_q == final_y_q;
   assign image_end   = last_quad && last_block && last_column && last_row;
   assign batch_end   = batch_images_i != '0 && images_q + 16'd1 >= batch_images_i;
 
@@ -105,6 +107,9 @@ module image_input
 
   // Counting through the image: quads, blocks, columns, rows.
   always_ff @(posedge clk_i) begin
+    final_block_q <= header_i.input_blocks - 8'd1;
+    final_x_q     <= header_i.input_width - 12'd1;
+    final_y_q     <= header_i.input_height - 12'd1;
     if (beat) begin
       quad_q <= last_quad ? '0 : quad_q + 1'b1;
       if (last_quad) begin
