@@ -61,21 +61,38 @@ class Window:
 
 '''
 
+_WINDOWS = f"""// {NOTE}
+/// Memory windows of the register map. Each begins at a multiple of its length.
+package tritforge_windows_pkg;
 
-def read_register_map(path: Path) -> AddrmapNode:
-    """The elaborated address map; raises TritforgeError when the file is not valid SystemRDL."""
+  typedef struct packed {{
+    logic [19:2] first;  // 32-bit word
+    int unsigned words;
+  }} window_t;
+
+@
+  function automatic logic in_window(logic [19:2] word, window_t window);
+    return (word & ~18'(window.words - 1)) == window.first;
+  endfunction
+
+endpackage
+"""
+
+
+def read_register_map(path: Path, windows: bool = True) -> AddrmapNode:
+    """The elaborated address map, with its memory windows or without; raises TritforgeError when it is not valid."""
     compiler = RDLCompiler()
     for udp in ALL_UDPS:
         compiler.register_udp(udp)
     try:
-        compiler.compile_file(str(path))
+        compiler.compile_file(str(path), defines={} if windows else {"REGISTERS_ALONE": ""})
         return compiler.elaborate().top
     except Exception as error:
         raise TritforgeError(f"{path}: not a register map ({error})") from error
 
 
 def register_verilog(top: AddrmapNode) -> dict[str, str]:
-    """The register block and its package, by file name: requests as axil_port gives them, synchronous reset."""
+    """The block of the registers alone and its package, by file name: requests of axil_port, synchronous reset."""
     with TemporaryDirectory() as folder:
         RegblockExporter().export(
             top,
@@ -85,8 +102,19 @@ def register_verilog(top: AddrmapNode) -> dict[str, str]:
             default_reset_async=False,
             err_if_bad_addr=True,
             err_if_bad_rw=True,
+            retime_read_response=True,
         )
         return {path.name: _noted(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.sv"))}
+
+
+def window_package(top: AddrmapNode) -> str:
+    """Source of ``tritforge_windows_pkg.sv``: where the memory windows lie."""
+    lines = [
+        f"  localparam window_t {_camel(memory.inst_name.lower())}Window = "
+        f"'{{first: 18'h{memory.address_offset // 4:05X}, words: {memory.get_property('mementries')}}};\n"
+        for memory in _memories(top)
+    ]
+    return _WINDOWS.replace("@", "".join(lines))
 
 
 def register_constants(top: AddrmapNode) -> str:

@@ -3,6 +3,7 @@
 /// The AXI4-Lite ports keep the standard's names. A soft reset reaches everything but the registers themselves.
 module host_interface
   import tritforge_registers_pkg::*;
+  import tritforge_windows_pkg::*;
 #(
   parameter int unsigned Pes            = 16,
   parameter int unsigned GroupChannels  = 16,
@@ -82,11 +83,29 @@ module host_interface
   tritforge_registers__in_t  to_host;
   tritforge_registers__out_t from_host;
 
-  // One access at a time: the register block never stalls, and answers at once or by a window's acknowledgement.
-  logic        access, access_write, access_error, write_stall, read_stall, read_ack, read_error, write_ack, write_error;
+  // One access at a time, of a register, of a memory window, or of nothing. Windows: see memory_windows.
+  logic        access, access_write, of_register, register_access_q, no_access_q;
   logic [19:2] access_word;
-  logic [31:0] access_wdata, access_rdata;
+  logic [31:0] access_wdata, register_rdata, window_rdata;
   logic [3:0]  access_strobes;
+  logic [5:0]  of_window, window_access_q;
+  logic        read_stall, write_stall, read_ack, read_error, write_ack, write_error, window_ack;
+
+  assign of_window = {
+    in_window(access_word, LayerCountersWindow) && !access_write,
+    in_window(access_word, StagingWindow),
+    in_window(access_word, WeightsWindow),
+    in_window(access_word, AffineWindow),
+    in_window(access_word, BitmapsWindow),
+    in_window(access_word, DescriptorsWindow)
+  };
+  assign of_register = access_word[19:7] == '0;
+
+  always_ff @(posedge clk_i) begin
+    register_access_q <= access && of_register && !rst_i;
+    window_access_q   <= {6{access && !rst_i}} & of_window;
+    no_access_q       <= access && !of_register && of_window == '0 && !rst_i;
+  end
 
   axil_port u_port (
     .clk_i,
@@ -115,38 +134,41 @@ module host_interface
     .req_word_o(access_word),
     .req_wdata_o(access_wdata),
     .req_strobes_o(access_strobes),
-    .ack_i(read_ack || write_ack),
-    .error_i(access_error),
-    .rdata_i(access_rdata)
+    .ack_i(read_ack || write_ack || window_ack || no_access_q),
+    .error_i((read_ack && read_error) || (write_ack && write_error) || no_access_q),
+    .rdata_i(({32{read_ack}} & register_rdata) | ({32{window_ack}} & window_rdata))
   );
-
-  assign access_error = read_ack ? read_error : write_error;
-
-  logic unused_stalls;
-  assign unused_stalls = write_stall ^ read_stall;
 
   tritforge_registers u_registers (
     .clk(clk_i),
     .rst(rst_i),
-    .s_cpuif_req(access),
+    .s_cpuif_req(register_access_q),
     .s_cpuif_req_is_wr(access_write),
-    .s_cpuif_addr({access_word, 2'd0}),
+    .s_cpuif_addr({access_word[6:2], 2'd0}),
     .s_cpuif_wr_data(access_wdata),
     .s_cpuif_wr_biten({{8{access_strobes[3]}}, {8{access_strobes[2]}}, {8{access_strobes[1]}}, {8{access_strobes[0]}}}),
     .s_cpuif_req_stall_wr(write_stall),
     .s_cpuif_req_stall_rd(read_stall),
     .s_cpuif_rd_ack(read_ack),
     .s_cpuif_rd_err(read_error),
-    .s_cpuif_rd_data(access_rdata),
+    .s_cpuif_rd_data(register_rdata),
     .s_cpuif_wr_ack(write_ack),
     .s_cpuif_wr_err(write_error),
     .hwif_in(to_host),
     .hwif_out(from_host)
   );
 
+  always_ff @(posedge clk_i) begin
+    if (!rst_i) begin
+      assert (!register_access_q || !(access_write ? write_stall : read_stall))
+      else $error("host_interface: a register was accessed before the last one was done with");
+    end
+  end
+
   // State.
   logic [1:0]  state;
-  logic        commit_pending, memories_open, copy_start, copy_done, commit_done, refused, rejected, core_reset;
+  logic        commit_pending, memories_open, copy_start, copy_done, commit_done, refused, rejected, core_reset, copy_we;
+  logic [1:0]  copy_space;
   logic [31:0] commit_pause;
 
   assign core_reset = rst_i || soft_reset_o;
@@ -167,7 +189,7 @@ module host_interface
     .program_ready_i,
     .copy_start_o(copy_start),
     .copy_done_i(copy_done),
-    .descriptor_written_i(prog_we_o && prog_space_o == 2'd0),
+    .descriptor_written_i(copy_we && copy_space == 2'd0),
     .state_o(state),
     .commit_pending_o(commit_pending),
     .commit_pause_o(commit_pause),
@@ -183,10 +205,8 @@ module host_interface
   assign batch_images_o  = from_host.BATCH.images.value;
 
   // Memory windows and staging share the program port.
-  logic [5:0]  window_read_ack, window_write_ack;
-  logic [31:0] window_rdata;
-  logic        copying, window_we, copy_we, entry_we;
-  logic [1:0]  window_space, copy_space;
+  logic        copying, window_we, entry_we;
+  logic [1:0]  window_space;
   logic [17:0] window_addr, copy_addr;
   logic [35:0] window_wdata, copy_wdata;
   logic [55:0] entry_wdata, entry_rdata;
@@ -201,14 +221,12 @@ module host_interface
   ) u_windows (
     .clk_i,
     .rst_i,
-    .req_i({from_host.LAYER_COUNTERS.req, from_host.STAGING.req, from_host.WEIGHTS.req, from_host.AFFINE.req,
-            from_host.BITMAPS.req, from_host.DESCRIPTORS.req}),
+    .req_i(window_access_q),
     .req_write_i(access_write),
     .req_word_i(access_word[18:2]),
     .req_wdata_i(access_wdata),
     .req_whole_i(&access_strobes),
-    .read_ack_o(window_read_ack),
-    .write_ack_o(window_write_ack),
+    .ack_o(window_ack),
     .rdata_o(window_rdata),
     .copying_i(copying),
     .open_i(memories_open),
@@ -289,18 +307,15 @@ module host_interface
   assign to_host.STATE.commit_pending.next        = commit_pending;
   assign to_host.VERSION.value.next               = version_o;
   assign to_host.COMMIT_PAUSE.cycles.next         = commit_pause;
-  assign to_host.EVENTS.early_last.hwset          = early_last_i;
-  assign to_host.EVENTS.late_last.hwset           = late_last_i;
-  assign to_host.EVENTS.closed_write.hwset        = rejected;
-  assign to_host.EVENTS.batch_done.hwset          = batch_done_i;
-  assign to_host.EVENTS.commit_done.hwset         = commit_done;
-  assign to_host.EVENTS.refused.hwset             = refused;
-  assign to_host.DESCRIPTORS    = '{rd_ack: window_read_ack[0], wr_ack: window_write_ack[0], rd_data: window_rdata};
-  assign to_host.BITMAPS        = '{rd_ack: window_read_ack[1], wr_ack: window_write_ack[1], rd_data: window_rdata};
-  assign to_host.AFFINE         = '{rd_ack: window_read_ack[2], wr_ack: window_write_ack[2], rd_data: window_rdata};
-  assign to_host.WEIGHTS        = '{rd_ack: window_read_ack[3], wr_ack: window_write_ack[3], rd_data: window_rdata};
-  assign to_host.STAGING        = '{rd_ack: window_read_ack[4], wr_ack: window_write_ack[4], rd_data: window_rdata};
-  assign to_host.LAYER_COUNTERS = '{rd_ack: window_read_ack[5], wr_ack: window_write_ack[5], rd_data: window_rdata};
+
+  logic [5:0] events_q;
+
+  always_ff @(posedge clk_i) begin
+    events_q <= {refused, commit_done, batch_done_i, rejected, late_last_i, early_last_i};
+  end
+
+  assign {to_host.EVENTS.refused.hwset, to_host.EVENTS.commit_done.hwset, to_host.EVENTS.batch_done.hwset,
+          to_host.EVENTS.closed_write.hwset, to_host.EVENTS.late_last.hwset, to_host.EVENTS.early_last.hwset} = events_q;
 
   assign interrupt_o = ({from_host.EVENTS.refused.value, from_host.EVENTS.commit_done.value,
                          from_host.EVENTS.batch_done.value, from_host.EVENTS.closed_write.value,

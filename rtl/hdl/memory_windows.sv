@@ -23,8 +23,7 @@ module memory_windows #(
   input  logic [31:0] req_wdata_i,
   /// All byte strobes are set.
   input  logic        req_whole_i,
-  output logic [5:0]  read_ack_o,
-  output logic [5:0]  write_ack_o,
+  output logic        ack_o,
   output logic [31:0] rdata_o,
 
   /// Entries are being copied.
@@ -136,8 +135,7 @@ module memory_windows #(
 
   always_ff @(posedge clk_i) rdata_o <= in_range_q ? rdata : '0;
 
-  assign read_ack_o  = phase_q == Done && !write_q ? window_q : '0;
-  assign write_ack_o = phase_q == Done && write_q ? window_q : '0;
+  assign ack_o = phase_q == Done;
 
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin

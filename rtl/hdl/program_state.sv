@@ -30,7 +30,7 @@ module program_state #(
 
   output logic        copy_start_o,
   input  logic        copy_done_i,
-  /// A descriptor is being written.
+  /// A descriptor is being copied.
   input  logic        descriptor_written_i,
 
   /// 0 empty, 1 loading, 2 valid, 3 committing.

@@ -8,7 +8,7 @@ module tritforge_registers (
 
         input wire s_cpuif_req,
         input wire s_cpuif_req_is_wr,
-        input wire [19:0] s_cpuif_addr,
+        input wire [6:0] s_cpuif_addr,
         input wire [31:0] s_cpuif_wr_data,
         input wire [31:0] s_cpuif_wr_biten,
         output wire s_cpuif_req_stall_wr,
@@ -28,7 +28,7 @@ module tritforge_registers (
     //--------------------------------------------------------------------------
     logic cpuif_req;
     logic cpuif_req_is_wr;
-    logic [19:0] cpuif_addr;
+    logic [6:0] cpuif_addr;
     logic [31:0] cpuif_wr_data;
     logic [31:0] cpuif_wr_biten;
     logic cpuif_req_stall_wr;
@@ -55,12 +55,20 @@ module tritforge_registers (
     assign s_cpuif_wr_err = cpuif_wr_err;
 
     logic cpuif_req_masked;
-    logic external_pending;
 
-    // Read & write latencies are balanced. Stalls not required
-    // except if external
-    assign cpuif_req_stall_rd = external_pending;
-    assign cpuif_req_stall_wr = external_pending;
+    // Read latency > write latency. May need to delay next write that follows a read
+    logic [0:0] cpuif_req_stall_sr;
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            cpuif_req_stall_sr <= '0;
+        end else if(cpuif_req && !cpuif_req_is_wr) begin
+            cpuif_req_stall_sr <= '1;
+        end else begin
+            cpuif_req_stall_sr <= (cpuif_req_stall_sr >> 'd1);
+        end
+    end
+    assign cpuif_req_stall_rd = '0;
+    assign cpuif_req_stall_wr = cpuif_req_stall_sr[0];
     assign cpuif_req_masked = cpuif_req
                             & !(!cpuif_req_is_wr & cpuif_req_stall_rd)
                             & !(cpuif_req_is_wr & cpuif_req_stall_wr);
@@ -94,18 +102,10 @@ module tritforge_registers (
         logic IMAGES_STARTED;
         logic IMAGES_DONE;
         logic LAST_LATENCY;
-        logic LAYER_COUNTERS;
-        logic STAGING;
-        logic DESCRIPTORS;
-        logic BITMAPS;
-        logic AFFINE;
-        logic WEIGHTS;
     } decoded_reg_strb_t;
     decoded_reg_strb_t decoded_reg_strb;
     logic decoded_err;
-    logic decoded_req_is_external;
-
-    logic [19:0] decoded_addr;
+    logic [6:0] decoded_addr;
     logic decoded_req;
     logic decoded_req_is_wr;
     logic [31:0] decoded_wr_data;
@@ -114,127 +114,84 @@ module tritforge_registers (
     always_comb begin
         automatic logic is_valid_addr;
         automatic logic is_valid_rw;
-        automatic logic is_external;
-        is_external = '0;
         is_valid_addr = '0;
         is_valid_rw = '0;
-        decoded_reg_strb.ID = cpuif_req_masked & (cpuif_addr == 20'h0) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h0);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h0) & !cpuif_req_is_wr;
-        decoded_reg_strb.MAP_VERSION = cpuif_req_masked & (cpuif_addr == 20'h4) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h4);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h4) & !cpuif_req_is_wr;
-        decoded_reg_strb.ARRAY = cpuif_req_masked & (cpuif_addr == 20'h8) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h8);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h8) & !cpuif_req_is_wr;
-        decoded_reg_strb.MEMORIES = cpuif_req_masked & (cpuif_addr == 20'hc) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'hc);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'hc) & !cpuif_req_is_wr;
-        decoded_reg_strb.TABLES = cpuif_req_masked & (cpuif_addr == 20'h10) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h10);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h10) & !cpuif_req_is_wr;
-        decoded_reg_strb.CONTROL = cpuif_req_masked & (cpuif_addr == 20'h14);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h14);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h14);
-        decoded_reg_strb.COMMAND = cpuif_req_masked & (cpuif_addr == 20'h18) & cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h18);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h18) & cpuif_req_is_wr;
-        decoded_reg_strb.STATE = cpuif_req_masked & (cpuif_addr == 20'h1c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h1c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h1c) & !cpuif_req_is_wr;
-        decoded_reg_strb.VERSION = cpuif_req_masked & (cpuif_addr == 20'h20) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h20);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h20) & !cpuif_req_is_wr;
-        decoded_reg_strb.NEXT_VERSION = cpuif_req_masked & (cpuif_addr == 20'h24);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h24);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h24);
-        decoded_reg_strb.STAGED = cpuif_req_masked & (cpuif_addr == 20'h28);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h28);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h28);
-        decoded_reg_strb.COMMIT_PAUSE = cpuif_req_masked & (cpuif_addr == 20'h2c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h2c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h2c) & !cpuif_req_is_wr;
-        decoded_reg_strb.BATCH = cpuif_req_masked & (cpuif_addr == 20'h30);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h30);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h30);
-        decoded_reg_strb.EVENTS = cpuif_req_masked & (cpuif_addr == 20'h34);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h34);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h34);
-        decoded_reg_strb.INTERRUPT_ENABLE = cpuif_req_masked & (cpuif_addr == 20'h38);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h38);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h38);
-        decoded_reg_strb.CYCLES = cpuif_req_masked & (cpuif_addr == 20'h40) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h40);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h40) & !cpuif_req_is_wr;
-        decoded_reg_strb.BUSY_CYCLES = cpuif_req_masked & (cpuif_addr == 20'h44) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h44);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h44) & !cpuif_req_is_wr;
-        decoded_reg_strb.GROUPS_ISSUED = cpuif_req_masked & (cpuif_addr == 20'h48) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h48);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h48) & !cpuif_req_is_wr;
-        decoded_reg_strb.GROUPS_SKIPPED = cpuif_req_masked & (cpuif_addr == 20'h4c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h4c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h4c) & !cpuif_req_is_wr;
-        decoded_reg_strb.STALL_WINDOWS = cpuif_req_masked & (cpuif_addr == 20'h50) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h50);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h50) & !cpuif_req_is_wr;
-        decoded_reg_strb.STALL_ACCUMULATORS = cpuif_req_masked & (cpuif_addr == 20'h54) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h54);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h54) & !cpuif_req_is_wr;
-        decoded_reg_strb.STALL_SCHEDULE = cpuif_req_masked & (cpuif_addr == 20'h58) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h58);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h58) & !cpuif_req_is_wr;
-        decoded_reg_strb.IMAGES_STARTED = cpuif_req_masked & (cpuif_addr == 20'h5c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h5c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h5c) & !cpuif_req_is_wr;
-        decoded_reg_strb.IMAGES_DONE = cpuif_req_masked & (cpuif_addr == 20'h60) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h60);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h60) & !cpuif_req_is_wr;
-        decoded_reg_strb.LAST_LATENCY = cpuif_req_masked & (cpuif_addr == 20'h64) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 20'h64);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 20'h64) & !cpuif_req_is_wr;
-        decoded_reg_strb.LAYER_COUNTERS = cpuif_req_masked & (cpuif_addr >= 20'h1000) & (cpuif_addr <= 20'h1000 + 20'h3ff) & !cpuif_req_is_wr;
-        is_external |= cpuif_req_masked & (cpuif_addr >= 20'h1000) & (cpuif_addr <= 20'h1000 + 20'h3ff) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 20'h1000) & (cpuif_addr <= 20'h1000 + 20'h3ff);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 20'h1000) & (cpuif_addr <= 20'h1000 + 20'h3ff) & !cpuif_req_is_wr;
-        decoded_reg_strb.STAGING = cpuif_req_masked & (cpuif_addr >= 20'h10000) & (cpuif_addr <= 20'h10000 + 20'hffff);
-        is_external |= cpuif_req_masked & (cpuif_addr >= 20'h10000) & (cpuif_addr <= 20'h10000 + 20'hffff);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 20'h10000) & (cpuif_addr <= 20'h10000 + 20'hffff);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 20'h10000) & (cpuif_addr <= 20'h10000 + 20'hffff);
-        decoded_reg_strb.DESCRIPTORS = cpuif_req_masked & (cpuif_addr >= 20'h20000) & (cpuif_addr <= 20'h20000 + 20'h3fff);
-        is_external |= cpuif_req_masked & (cpuif_addr >= 20'h20000) & (cpuif_addr <= 20'h20000 + 20'h3fff);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 20'h20000) & (cpuif_addr <= 20'h20000 + 20'h3fff);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 20'h20000) & (cpuif_addr <= 20'h20000 + 20'h3fff);
-        decoded_reg_strb.BITMAPS = cpuif_req_masked & (cpuif_addr >= 20'h30000) & (cpuif_addr <= 20'h30000 + 20'h7fff);
-        is_external |= cpuif_req_masked & (cpuif_addr >= 20'h30000) & (cpuif_addr <= 20'h30000 + 20'h7fff);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 20'h30000) & (cpuif_addr <= 20'h30000 + 20'h7fff);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 20'h30000) & (cpuif_addr <= 20'h30000 + 20'h7fff);
-        decoded_reg_strb.AFFINE = cpuif_req_masked & (cpuif_addr >= 20'h40000) & (cpuif_addr <= 20'h40000 + 20'hffff);
-        is_external |= cpuif_req_masked & (cpuif_addr >= 20'h40000) & (cpuif_addr <= 20'h40000 + 20'hffff);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 20'h40000) & (cpuif_addr <= 20'h40000 + 20'hffff);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 20'h40000) & (cpuif_addr <= 20'h40000 + 20'hffff);
-        decoded_reg_strb.WEIGHTS = cpuif_req_masked & (cpuif_addr >= 20'h80000) & (cpuif_addr <= 20'h80000 + 20'h7ffff);
-        is_external |= cpuif_req_masked & (cpuif_addr >= 20'h80000) & (cpuif_addr <= 20'h80000 + 20'h7ffff);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 20'h80000) & (cpuif_addr <= 20'h80000 + 20'h7ffff);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 20'h80000) & (cpuif_addr <= 20'h80000 + 20'h7ffff);
+        decoded_reg_strb.ID = cpuif_req_masked & (cpuif_addr == 7'h0) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h0) & !cpuif_req_is_wr;
+        decoded_reg_strb.MAP_VERSION = cpuif_req_masked & (cpuif_addr == 7'h4) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h4) & !cpuif_req_is_wr;
+        decoded_reg_strb.ARRAY = cpuif_req_masked & (cpuif_addr == 7'h8) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h8) & !cpuif_req_is_wr;
+        decoded_reg_strb.MEMORIES = cpuif_req_masked & (cpuif_addr == 7'hc) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'hc);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'hc) & !cpuif_req_is_wr;
+        decoded_reg_strb.TABLES = cpuif_req_masked & (cpuif_addr == 7'h10) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h10);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h10) & !cpuif_req_is_wr;
+        decoded_reg_strb.CONTROL = cpuif_req_masked & (cpuif_addr == 7'h14);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h14);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h14);
+        decoded_reg_strb.COMMAND = cpuif_req_masked & (cpuif_addr == 7'h18) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h18);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h18) & cpuif_req_is_wr;
+        decoded_reg_strb.STATE = cpuif_req_masked & (cpuif_addr == 7'h1c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h1c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h1c) & !cpuif_req_is_wr;
+        decoded_reg_strb.VERSION = cpuif_req_masked & (cpuif_addr == 7'h20) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h20);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h20) & !cpuif_req_is_wr;
+        decoded_reg_strb.NEXT_VERSION = cpuif_req_masked & (cpuif_addr == 7'h24);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h24);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h24);
+        decoded_reg_strb.STAGED = cpuif_req_masked & (cpuif_addr == 7'h28);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h28);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h28);
+        decoded_reg_strb.COMMIT_PAUSE = cpuif_req_masked & (cpuif_addr == 7'h2c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h2c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h2c) & !cpuif_req_is_wr;
+        decoded_reg_strb.BATCH = cpuif_req_masked & (cpuif_addr == 7'h30);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h30);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h30);
+        decoded_reg_strb.EVENTS = cpuif_req_masked & (cpuif_addr == 7'h34);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h34);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h34);
+        decoded_reg_strb.INTERRUPT_ENABLE = cpuif_req_masked & (cpuif_addr == 7'h38);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h38);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h38);
+        decoded_reg_strb.CYCLES = cpuif_req_masked & (cpuif_addr == 7'h40) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h40);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h40) & !cpuif_req_is_wr;
+        decoded_reg_strb.BUSY_CYCLES = cpuif_req_masked & (cpuif_addr == 7'h44) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h44);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h44) & !cpuif_req_is_wr;
+        decoded_reg_strb.GROUPS_ISSUED = cpuif_req_masked & (cpuif_addr == 7'h48) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h48);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h48) & !cpuif_req_is_wr;
+        decoded_reg_strb.GROUPS_SKIPPED = cpuif_req_masked & (cpuif_addr == 7'h4c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h4c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h4c) & !cpuif_req_is_wr;
+        decoded_reg_strb.STALL_WINDOWS = cpuif_req_masked & (cpuif_addr == 7'h50) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h50);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h50) & !cpuif_req_is_wr;
+        decoded_reg_strb.STALL_ACCUMULATORS = cpuif_req_masked & (cpuif_addr == 7'h54) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h54);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h54) & !cpuif_req_is_wr;
+        decoded_reg_strb.STALL_SCHEDULE = cpuif_req_masked & (cpuif_addr == 7'h58) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h58);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h58) & !cpuif_req_is_wr;
+        decoded_reg_strb.IMAGES_STARTED = cpuif_req_masked & (cpuif_addr == 7'h5c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h5c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h5c) & !cpuif_req_is_wr;
+        decoded_reg_strb.IMAGES_DONE = cpuif_req_masked & (cpuif_addr == 7'h60) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h60);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h60) & !cpuif_req_is_wr;
+        decoded_reg_strb.LAST_LATENCY = cpuif_req_masked & (cpuif_addr == 7'h64) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h64);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h64) & !cpuif_req_is_wr;
         decoded_err = (~is_valid_addr | (is_valid_addr & ~is_valid_rw)) & decoded_req;
-        decoded_req_is_external = is_external;
-    end
-    logic external_wr_ack;
-    logic external_rd_ack;
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            external_pending <= '0;
-        end else begin
-            if(decoded_req_is_external & ~external_wr_ack & ~external_rd_ack) external_pending <= '1;
-            else if(external_wr_ack | external_rd_ack) external_pending <= '0;
-            `ifndef SYNTHESIS
-                assert_bad_ext_wr_ack: assert(!external_wr_ack || (external_pending | decoded_req_is_external))
-                    else $error("An external wr_ack strobe was asserted when no external request was active");
-                assert_bad_ext_rd_ack: assert(!external_rd_ack || (external_pending | decoded_req_is_external))
-                    else $error("An external rd_ack strobe was asserted when no external request was active");
-            `endif
-        end
     end
 
     // Pass down signals to next stage
@@ -826,92 +783,20 @@ module tritforge_registers (
         end
     end
     assign hwif_out.INTERRUPT_ENABLE.mask.value = field_storage.INTERRUPT_ENABLE.mask.value;
-    // External region: tritforge_registers.LAYER_COUNTERS
-    assign hwif_out.LAYER_COUNTERS.req = decoded_reg_strb.LAYER_COUNTERS;
-    assign hwif_out.LAYER_COUNTERS.addr = decoded_addr[9:0];
-    assign hwif_out.LAYER_COUNTERS.req_is_wr = decoded_req_is_wr;
-    assign hwif_out.LAYER_COUNTERS.wr_data = decoded_wr_data;
-    assign hwif_out.LAYER_COUNTERS.wr_biten = decoded_wr_biten;
-    // External region: tritforge_registers.STAGING
-    assign hwif_out.STAGING.req = decoded_reg_strb.STAGING;
-    assign hwif_out.STAGING.addr = decoded_addr[15:0];
-    assign hwif_out.STAGING.req_is_wr = decoded_req_is_wr;
-    assign hwif_out.STAGING.wr_data = decoded_wr_data;
-    assign hwif_out.STAGING.wr_biten = decoded_wr_biten;
-    // External region: tritforge_registers.DESCRIPTORS
-    assign hwif_out.DESCRIPTORS.req = decoded_reg_strb.DESCRIPTORS;
-    assign hwif_out.DESCRIPTORS.addr = decoded_addr[13:0];
-    assign hwif_out.DESCRIPTORS.req_is_wr = decoded_req_is_wr;
-    assign hwif_out.DESCRIPTORS.wr_data = decoded_wr_data;
-    assign hwif_out.DESCRIPTORS.wr_biten = decoded_wr_biten;
-    // External region: tritforge_registers.BITMAPS
-    assign hwif_out.BITMAPS.req = decoded_reg_strb.BITMAPS;
-    assign hwif_out.BITMAPS.addr = decoded_addr[14:0];
-    assign hwif_out.BITMAPS.req_is_wr = decoded_req_is_wr;
-    assign hwif_out.BITMAPS.wr_data = decoded_wr_data;
-    assign hwif_out.BITMAPS.wr_biten = decoded_wr_biten;
-    // External region: tritforge_registers.AFFINE
-    assign hwif_out.AFFINE.req = decoded_reg_strb.AFFINE;
-    assign hwif_out.AFFINE.addr = decoded_addr[15:0];
-    assign hwif_out.AFFINE.req_is_wr = decoded_req_is_wr;
-    assign hwif_out.AFFINE.wr_data = decoded_wr_data;
-    assign hwif_out.AFFINE.wr_biten = decoded_wr_biten;
-    // External region: tritforge_registers.WEIGHTS
-    assign hwif_out.WEIGHTS.req = decoded_reg_strb.WEIGHTS;
-    assign hwif_out.WEIGHTS.addr = decoded_addr[18:0];
-    assign hwif_out.WEIGHTS.req_is_wr = decoded_req_is_wr;
-    assign hwif_out.WEIGHTS.wr_data = decoded_wr_data;
-    assign hwif_out.WEIGHTS.wr_biten = decoded_wr_biten;
 
     //--------------------------------------------------------------------------
     // Write response
     //--------------------------------------------------------------------------
-    always_comb begin
-        automatic logic wr_ack;
-        wr_ack = '0;
-        wr_ack |= hwif_in.LAYER_COUNTERS.wr_ack;
-        wr_ack |= hwif_in.STAGING.wr_ack;
-        wr_ack |= hwif_in.DESCRIPTORS.wr_ack;
-        wr_ack |= hwif_in.BITMAPS.wr_ack;
-        wr_ack |= hwif_in.AFFINE.wr_ack;
-        wr_ack |= hwif_in.WEIGHTS.wr_ack;
-        external_wr_ack = wr_ack;
-    end
-    assign cpuif_wr_ack = external_wr_ack | (decoded_req & decoded_req_is_wr & ~decoded_req_is_external);
+    assign cpuif_wr_ack = decoded_req & decoded_req_is_wr;
     // Writes are always granted with no error response
     assign cpuif_wr_err = decoded_err;
 
     //--------------------------------------------------------------------------
     // Readback
     //--------------------------------------------------------------------------
-    logic readback_external_rd_ack_c;
-    always_comb begin
-        automatic logic rd_ack;
-        rd_ack = '0;
-        rd_ack |= hwif_in.LAYER_COUNTERS.rd_ack;
-        rd_ack |= hwif_in.STAGING.rd_ack;
-        rd_ack |= hwif_in.DESCRIPTORS.rd_ack;
-        rd_ack |= hwif_in.BITMAPS.rd_ack;
-        rd_ack |= hwif_in.AFFINE.rd_ack;
-        rd_ack |= hwif_in.WEIGHTS.rd_ack;
-        readback_external_rd_ack_c = rd_ack;
-    end
 
-    logic readback_external_rd_ack;
-
-    assign readback_external_rd_ack = readback_external_rd_ack_c;
-
-    logic [19:0] rd_mux_addr;
-    logic [19:0] pending_rd_addr;
-    // Hold read mux address to guarantee it is stable throughout any external accesses
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            pending_rd_addr <= '0;
-        end else begin
-            if(decoded_req) pending_rd_addr <= decoded_addr;
-        end
-    end
-    assign rd_mux_addr = decoded_req ? decoded_addr : pending_rd_addr;
+    logic [6:0] rd_mux_addr;
+    assign rd_mux_addr = decoded_addr;
 
     logic readback_err;
     logic readback_done;
@@ -919,53 +804,53 @@ module tritforge_registers (
     always_comb begin
         automatic logic [31:0] readback_data_var;
         readback_data_var = '0;
-        if(rd_mux_addr == 20'h0) begin
+        if(rd_mux_addr == 7'h0) begin
             readback_data_var[31:0] = 32'h54524954;
         end
-        if(rd_mux_addr == 20'h4) begin
+        if(rd_mux_addr == 7'h4) begin
             readback_data_var[31:0] = 32'h1;
         end
-        if(rd_mux_addr == 20'h8) begin
+        if(rd_mux_addr == 7'h8) begin
             readback_data_var[7:0] = hwif_in.ARRAY.pes.next;
             readback_data_var[15:8] = hwif_in.ARRAY.group_channels.next;
             readback_data_var[23:16] = hwif_in.ARRAY.activation_bits.next;
             readback_data_var[31:24] = hwif_in.ARRAY.pass_outputs.next;
         end
-        if(rd_mux_addr == 20'hc) begin
+        if(rd_mux_addr == 7'hc) begin
             readback_data_var[7:0] = hwif_in.MEMORIES.log2_slots.next;
             readback_data_var[15:8] = hwif_in.MEMORIES.log2_feature_words.next;
             readback_data_var[23:16] = hwif_in.MEMORIES.log2_staging.next;
         end
-        if(rd_mux_addr == 20'h10) begin
+        if(rd_mux_addr == 7'h10) begin
             readback_data_var[7:0] = hwif_in.TABLES.log2_bitmaps.next;
             readback_data_var[15:8] = hwif_in.TABLES.log2_affine.next;
             readback_data_var[23:16] = hwif_in.TABLES.log2_descriptors.next;
         end
-        if(rd_mux_addr == 20'h14) begin
+        if(rd_mux_addr == 7'h14) begin
             readback_data_var[0] = field_storage.CONTROL.enable.value;
             readback_data_var[1] = field_storage.CONTROL.load.value;
         end
-        if(rd_mux_addr == 20'h1c) begin
+        if(rd_mux_addr == 7'h1c) begin
             readback_data_var[1:0] = hwif_in.STATE.state.next;
             readback_data_var[8] = hwif_in.STATE.busy.next;
             readback_data_var[9] = hwif_in.STATE.commit_pending.next;
         end
-        if(rd_mux_addr == 20'h20) begin
+        if(rd_mux_addr == 7'h20) begin
             readback_data_var[31:0] = hwif_in.VERSION.value.next;
         end
-        if(rd_mux_addr == 20'h24) begin
+        if(rd_mux_addr == 7'h24) begin
             readback_data_var[31:0] = field_storage.NEXT_VERSION.value.value;
         end
-        if(rd_mux_addr == 20'h28) begin
+        if(rd_mux_addr == 7'h28) begin
             readback_data_var[15:0] = field_storage.STAGED.entries.value;
         end
-        if(rd_mux_addr == 20'h2c) begin
+        if(rd_mux_addr == 7'h2c) begin
             readback_data_var[31:0] = hwif_in.COMMIT_PAUSE.cycles.next;
         end
-        if(rd_mux_addr == 20'h30) begin
+        if(rd_mux_addr == 7'h30) begin
             readback_data_var[15:0] = field_storage.BATCH.images.value;
         end
-        if(rd_mux_addr == 20'h34) begin
+        if(rd_mux_addr == 7'h34) begin
             readback_data_var[0] = field_storage.EVENTS.early_last.value;
             readback_data_var[1] = field_storage.EVENTS.late_last.value;
             readback_data_var[2] = field_storage.EVENTS.closed_write.value;
@@ -973,64 +858,54 @@ module tritforge_registers (
             readback_data_var[4] = field_storage.EVENTS.commit_done.value;
             readback_data_var[5] = field_storage.EVENTS.refused.value;
         end
-        if(rd_mux_addr == 20'h38) begin
+        if(rd_mux_addr == 7'h38) begin
             readback_data_var[5:0] = field_storage.INTERRUPT_ENABLE.mask.value;
         end
-        if(rd_mux_addr == 20'h40) begin
+        if(rd_mux_addr == 7'h40) begin
             readback_data_var[31:0] = hwif_in.CYCLES.count.next;
         end
-        if(rd_mux_addr == 20'h44) begin
+        if(rd_mux_addr == 7'h44) begin
             readback_data_var[31:0] = hwif_in.BUSY_CYCLES.count.next;
         end
-        if(rd_mux_addr == 20'h48) begin
+        if(rd_mux_addr == 7'h48) begin
             readback_data_var[31:0] = hwif_in.GROUPS_ISSUED.count.next;
         end
-        if(rd_mux_addr == 20'h4c) begin
+        if(rd_mux_addr == 7'h4c) begin
             readback_data_var[31:0] = hwif_in.GROUPS_SKIPPED.count.next;
         end
-        if(rd_mux_addr == 20'h50) begin
+        if(rd_mux_addr == 7'h50) begin
             readback_data_var[31:0] = hwif_in.STALL_WINDOWS.count.next;
         end
-        if(rd_mux_addr == 20'h54) begin
+        if(rd_mux_addr == 7'h54) begin
             readback_data_var[31:0] = hwif_in.STALL_ACCUMULATORS.count.next;
         end
-        if(rd_mux_addr == 20'h58) begin
+        if(rd_mux_addr == 7'h58) begin
             readback_data_var[31:0] = hwif_in.STALL_SCHEDULE.count.next;
         end
-        if(rd_mux_addr == 20'h5c) begin
+        if(rd_mux_addr == 7'h5c) begin
             readback_data_var[31:0] = hwif_in.IMAGES_STARTED.count.next;
         end
-        if(rd_mux_addr == 20'h60) begin
+        if(rd_mux_addr == 7'h60) begin
             readback_data_var[31:0] = hwif_in.IMAGES_DONE.count.next;
         end
-        if(rd_mux_addr == 20'h64) begin
+        if(rd_mux_addr == 7'h64) begin
             readback_data_var[31:0] = hwif_in.LAST_LATENCY.count.next;
         end
-        if((rd_mux_addr >= 20'h1000) && (rd_mux_addr <= 20'h1000 + 20'h3ff)) begin
-            readback_data_var = hwif_in.LAYER_COUNTERS.rd_data;
-        end
-        if((rd_mux_addr >= 20'h10000) && (rd_mux_addr <= 20'h10000 + 20'hffff)) begin
-            readback_data_var = hwif_in.STAGING.rd_data;
-        end
-        if((rd_mux_addr >= 20'h20000) && (rd_mux_addr <= 20'h20000 + 20'h3fff)) begin
-            readback_data_var = hwif_in.DESCRIPTORS.rd_data;
-        end
-        if((rd_mux_addr >= 20'h30000) && (rd_mux_addr <= 20'h30000 + 20'h7fff)) begin
-            readback_data_var = hwif_in.BITMAPS.rd_data;
-        end
-        if((rd_mux_addr >= 20'h40000) && (rd_mux_addr <= 20'h40000 + 20'hffff)) begin
-            readback_data_var = hwif_in.AFFINE.rd_data;
-        end
-        if((rd_mux_addr >= 20'h80000) && (rd_mux_addr <= 20'h80000 + 20'h7ffff)) begin
-            readback_data_var = hwif_in.WEIGHTS.rd_data;
-        end
         readback_data = readback_data_var;
-        readback_done = decoded_req & ~decoded_req_is_wr & ~decoded_req_is_external;
+        readback_done = decoded_req & ~decoded_req_is_wr;
         readback_err = decoded_err;
     end
 
-    assign external_rd_ack = readback_external_rd_ack;
-    assign cpuif_rd_ack = readback_done | readback_external_rd_ack;
-    assign cpuif_rd_data = readback_data;
-    assign cpuif_rd_err = readback_err;
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            cpuif_rd_ack <= '0;
+            cpuif_rd_data <= '0;
+            cpuif_rd_err <= '0;
+        end else begin
+            cpuif_rd_ack <= readback_done;
+            cpuif_rd_data <= readback_data;
+            cpuif_rd_err <= readback_err;
+        end
+    end
+
 endmodule

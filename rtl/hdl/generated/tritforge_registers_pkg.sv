@@ -5,8 +5,8 @@
 package tritforge_registers_pkg;
 
     localparam TRITFORGE_REGISTERS_DATA_WIDTH = 32;
-    localparam TRITFORGE_REGISTERS_MIN_ADDR_WIDTH = 20;
-    localparam TRITFORGE_REGISTERS_SIZE = 'h100000;
+    localparam TRITFORGE_REGISTERS_MIN_ADDR_WIDTH = 7;
+    localparam TRITFORGE_REGISTERS_SIZE = 'h68;
 
     typedef struct {
         logic [7:0] next;
@@ -215,42 +215,6 @@ package tritforge_registers_pkg;
     } tritforge_registers__counter_reg_name_e443841d__in_t;
 
     typedef struct {
-        logic rd_ack;
-        logic [31:0] rd_data;
-        logic wr_ack;
-    } tritforge_registers__LAYER_COUNTERS__external__in_t;
-
-    typedef struct {
-        logic rd_ack;
-        logic [31:0] rd_data;
-        logic wr_ack;
-    } tritforge_registers__STAGING__external__in_t;
-
-    typedef struct {
-        logic rd_ack;
-        logic [31:0] rd_data;
-        logic wr_ack;
-    } tritforge_registers__DESCRIPTORS__external__in_t;
-
-    typedef struct {
-        logic rd_ack;
-        logic [31:0] rd_data;
-        logic wr_ack;
-    } tritforge_registers__BITMAPS__external__in_t;
-
-    typedef struct {
-        logic rd_ack;
-        logic [31:0] rd_data;
-        logic wr_ack;
-    } tritforge_registers__AFFINE__external__in_t;
-
-    typedef struct {
-        logic rd_ack;
-        logic [31:0] rd_data;
-        logic wr_ack;
-    } tritforge_registers__WEIGHTS__external__in_t;
-
-    typedef struct {
         tritforge_registers__ARRAY__in_t ARRAY;
         tritforge_registers__MEMORIES__in_t MEMORIES;
         tritforge_registers__TABLES__in_t TABLES;
@@ -268,12 +232,6 @@ package tritforge_registers_pkg;
         tritforge_registers__counter_reg_name_71b66093__in_t IMAGES_STARTED;
         tritforge_registers__counter_reg_name_1fcd6972__in_t IMAGES_DONE;
         tritforge_registers__counter_reg_name_e443841d__in_t LAST_LATENCY;
-        tritforge_registers__LAYER_COUNTERS__external__in_t LAYER_COUNTERS;
-        tritforge_registers__STAGING__external__in_t STAGING;
-        tritforge_registers__DESCRIPTORS__external__in_t DESCRIPTORS;
-        tritforge_registers__BITMAPS__external__in_t BITMAPS;
-        tritforge_registers__AFFINE__external__in_t AFFINE;
-        tritforge_registers__WEIGHTS__external__in_t WEIGHTS;
     } tritforge_registers__in_t;
 
     typedef struct {
@@ -383,54 +341,6 @@ package tritforge_registers_pkg;
     } tritforge_registers__INTERRUPT_ENABLE__out_t;
 
     typedef struct {
-        logic req;
-        logic [9:0] addr;
-        logic req_is_wr;
-        logic [31:0] wr_data;
-        logic [31:0] wr_biten;
-    } tritforge_registers__LAYER_COUNTERS__external__out_t;
-
-    typedef struct {
-        logic req;
-        logic [15:0] addr;
-        logic req_is_wr;
-        logic [31:0] wr_data;
-        logic [31:0] wr_biten;
-    } tritforge_registers__STAGING__external__out_t;
-
-    typedef struct {
-        logic req;
-        logic [13:0] addr;
-        logic req_is_wr;
-        logic [31:0] wr_data;
-        logic [31:0] wr_biten;
-    } tritforge_registers__DESCRIPTORS__external__out_t;
-
-    typedef struct {
-        logic req;
-        logic [14:0] addr;
-        logic req_is_wr;
-        logic [31:0] wr_data;
-        logic [31:0] wr_biten;
-    } tritforge_registers__BITMAPS__external__out_t;
-
-    typedef struct {
-        logic req;
-        logic [15:0] addr;
-        logic req_is_wr;
-        logic [31:0] wr_data;
-        logic [31:0] wr_biten;
-    } tritforge_registers__AFFINE__external__out_t;
-
-    typedef struct {
-        logic req;
-        logic [18:0] addr;
-        logic req_is_wr;
-        logic [31:0] wr_data;
-        logic [31:0] wr_biten;
-    } tritforge_registers__WEIGHTS__external__out_t;
-
-    typedef struct {
         tritforge_registers__CONTROL__out_t CONTROL;
         tritforge_registers__COMMAND__out_t COMMAND;
         tritforge_registers__NEXT_VERSION__out_t NEXT_VERSION;
@@ -438,12 +348,6 @@ package tritforge_registers_pkg;
         tritforge_registers__BATCH__out_t BATCH;
         tritforge_registers__EVENTS__out_t EVENTS;
         tritforge_registers__INTERRUPT_ENABLE__out_t INTERRUPT_ENABLE;
-        tritforge_registers__LAYER_COUNTERS__external__out_t LAYER_COUNTERS;
-        tritforge_registers__STAGING__external__out_t STAGING;
-        tritforge_registers__DESCRIPTORS__external__out_t DESCRIPTORS;
-        tritforge_registers__BITMAPS__external__out_t BITMAPS;
-        tritforge_registers__AFFINE__external__out_t AFFINE;
-        tritforge_registers__WEIGHTS__external__out_t WEIGHTS;
     } tritforge_registers__out_t;
 
     typedef enum logic [1:0] {
