@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 from cocotb.clock import Clock
+from cocotb.handle import Immediate
 from cocotb.triggers import ClockCycles, FallingEdge
 
 PAUSES = ("none", "idle", "bursts")
@@ -25,10 +26,13 @@ def pause(pattern: str, source: random.Random) -> Iterator[bool]:
 
 
 async def start(dut, clock: bool = True, cycles: int = 3) -> None:
-    """Start the clock (10 ns) and reset; returns just after a rising edge, with the reset released."""
+    """Reset, and start the clock (10 ns) under it; returns just after a rising edge, with the reset released.
+
+    Registers and the clock itself begin with any value: the reset is there before what may look like an edge.
+    """
+    dut.rst_i.set(Immediate(1))
     if clock:
         Clock(dut.clk_i, 10, "ns").start()
-    dut.rst_i.value = 1
     await ClockCycles(dut.clk_i, cycles)
     dut.rst_i.value = 0
 
