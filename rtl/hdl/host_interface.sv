@@ -136,7 +136,7 @@ module host_interface
     .req_strobes_o(access_strobes),
     .ack_i(read_ack || write_ack || window_ack || no_access_q),
     .error_i((read_ack && read_error) || (write_ack && write_error) || no_access_q),
-    .rdata_i(({32{read_ack}} & register_rdata) | ({32{window_ack}} & window_rdata))
+    .rdata_i(({32{read_ack}} & register_rdata) | window_rdata)
   );
 
   tritforge_registers u_registers (

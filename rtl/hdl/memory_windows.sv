@@ -24,6 +24,7 @@ module memory_windows #(
   /// All byte strobes are set.
   input  logic        req_whole_i,
   output logic        ack_o,
+  /// With the acknowledgement; 0 otherwise.
   output logic [31:0] rdata_o,
 
   /// Entries are being copied.
@@ -133,7 +134,7 @@ module memory_windows #(
     end
   end
 
-  always_ff @(posedge clk_i) rdata_o <= in_range_q ? rdata : '0;
+  always_ff @(posedge clk_i) rdata_o <= phase_q == Data && in_range_q ? rdata : '0;
 
   assign ack_o = phase_q == Done;
 

@@ -139,22 +139,22 @@ module program_memories
   // What the two cycles of a memory's read have to remember; the select of the words for each part that it moves.
   logic [1:0] space_qq, space_qqq;
   logic [2:0] word_qq;
-  (* keep *) logic [2:0] affine_word_q, low_word_q, high_word_q;
+  (* keep *) logic [2:0] affine_low_q, affine_high_q, weight_low_q, weight_high_q;
 
   always_ff @(posedge clk_i) begin
     space_qq  <= space_q;
     space_qqq <= space_qq;
     word_qq   <= addr_q[2:0];
-    {affine_word_q, low_word_q, high_word_q} <= {3{word_qq}};
+    {affine_low_q, affine_high_q, weight_low_q, weight_high_q} <= {4{word_qq}};
   end
 
   always_comb begin
     unique case (space_qqq)
       2'd0: prog_rdata_o = 36'(desc_rdata);
       2'd1: prog_rdata_o = 36'(bitmap_rdata);
-      2'd2: prog_rdata_o = 36'(affine_rdata[affine_word_q]);
-      2'd3: prog_rdata_o = {slot_rdata[high_word_q[WordIdxBits-1:0]][35:18],
-                            slot_rdata[low_word_q[WordIdxBits-1:0]][17:0]};
+      2'd2: prog_rdata_o = 36'({affine_rdata[affine_high_q][31:16], affine_rdata[affine_low_q][15:0]});
+      2'd3: prog_rdata_o = {slot_rdata[weight_high_q[WordIdxBits-1:0]][35:18],
+                            slot_rdata[weight_low_q[WordIdxBits-1:0]][17:0]};
     endcase
   end
 
