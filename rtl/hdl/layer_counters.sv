@@ -82,11 +82,12 @@ module layer_counters
     end
   end
 
-  // A layer that ended: what it counted is held while it is written, a word a cycle. Each half has its own select.
+  // A layer that ended: what it counted is held while it is written, two words a cycle: layers of
+  // one small tile can end two cycles apart. Each half has its own select.
   layer_counts_t        done_counts_q;
   logic [Bits-1:0]      done_cycles_q;
   logic [IdxBits-1:0]   done_index_q;
-  logic [2:0]           word_q;  // the highest bit: nothing is written
+  logic [1:0]           pair_q;  // the higher bit: nothing is written
   (* keep *) logic      shape_slot_q, stalls_slot_q;
 
   assign skipped_o = done_counts_q.shape - done_counts_q.count[0];
@@ -100,26 +101,28 @@ module layer_counters
       done_index_q                                     <= index_q[stalls_slot_q];
       done_cycles_q                                    <= cycles_q;
     end
-    if (rst_i) word_q <= 3'd4;
-    else if (done_q) word_q <= '0;
-    else if (!word_q[2]) word_q <= word_q + 3'd1;
+    if (rst_i) pair_q <= 2'd2;
+    else if (done_q) pair_q <= '0;
+    else if (!pair_q[1]) pair_q <= pair_q + 2'd1;
   end
 
-  (* ram_style = "block" *) logic [Bits-1:0] mem [4 * Layers];
-  logic [3:0][Bits-1:0] words;
-  logic [Bits-1:0]      rdata_q;
+  (* ram_style = "block" *) logic [2*Bits-1:0] mem [2 * Layers];
+  logic [1:0][2*Bits-1:0] pairs;
+  logic [1:0][Bits-1:0]   rdata_q;
+  logic                   odd_q;
 
-  assign words   = {done_counts_q.count, done_cycles_q};
-  assign rdata_o = 32'(rdata_q);
+  assign pairs   = {done_counts_q.count, done_cycles_q};
+  assign rdata_o = 32'(rdata_q[odd_q]);
 
   always_ff @(posedge clk_i) begin
-    if (!word_q[2]) mem[{done_index_q, word_q[1:0]}] <= words[word_q[1:0]];
-    rdata_q <= mem[addr_i];
+    if (!pair_q[1]) mem[{done_index_q, pair_q[0]}] <= pairs[pair_q[0]];
+    rdata_q <= mem[addr_i[IdxBits+1:1]];
+    odd_q   <= addr_i[0];
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin
-      assert (!done_q || word_q >= 3'd3) else $error("layer_counters: a layer ended while the last one is written");
+      assert (!done_q || pair_q != '0) else $error("layer_counters: a layer ended while the last one is written");
     end
   end
 

@@ -33,7 +33,7 @@ class TB:
         self.layers = int(dut.Layers.value)
         self.inside: list[Layer] = []
         self.slot = self.cycles = 0
-        self.since_end = 4
+        self.since_end = 2
         self.skipped: list[int | None] = [None, None]
         self.counts: dict[int, list[int]] = {}
 
@@ -76,8 +76,8 @@ class TB:
         await RisingEdge(dut.clk_i)
 
     def may_end(self) -> bool:
-        """There is a layer, and the one before ended four cycles ago."""
-        return bool(self.inside) and self.since_end >= 4
+        """There is a layer, and the one before ended two cycles ago."""
+        return bool(self.inside) and self.since_end >= 2
 
     async def read(self, index: int) -> list[int]:
         values = []
