@@ -131,7 +131,7 @@ module pe_array
     .steering_o(steering), .offset_o(offset)
   );
 
-  for (genvar c = 0; c < Pes / PesPerCopy; c++) begin : gen_copy
+  for (genvar c = 0; c < (Pes + PesPerCopy - 1) / PesPerCopy; c++) begin : gen_copy
     (* keep *) logic [Words-1:0][Taps-1:0][2:0] pairs_q;
     (* keep *) logic [Quads-1:0][QuadRows-1:0]  relative_q;
     always_ff @(posedge clk_i) begin
@@ -140,7 +140,7 @@ module pe_array
     end
   end
 
-  for (genvar c = 0; c < Pes / PesPerSteer; c++) begin : gen_steer
+  for (genvar c = 0; c < (Pes + PesPerSteer - 1) / PesPerSteer; c++) begin : gen_steer
     (* keep *) steering_t steering_q;
     always_ff @(posedge clk_i) steering_q <= steering;
   end

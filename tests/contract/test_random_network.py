@@ -9,7 +9,14 @@ from tritforge.network import INPUT, AveragePool, Convolution, Network, residual
 from tritforge.network_digest import network_digest
 from tritforge.parameters import AcceleratorParameters
 from tritforge.pe_groups import nonzero_groups
-from tritforge.random_network import KINDS, random_images, random_layer_network, random_network, random_ternary_weights
+from tritforge.random_network import (
+    BIAS_LIMIT,
+    KINDS,
+    random_images,
+    random_layer_network,
+    random_network,
+    random_ternary_weights,
+)
 
 NETWORKS = [
     random_network(np.random.default_rng(seed), activation_bits=16 if seed % 4 == 0 else 8) for seed in range(80)
@@ -60,8 +67,8 @@ def test_random_networks_reach_every_feature() -> None:
         for layer in network.layers:
             seen |= {"M lowest"} if np.any(layer.multiplier == -(2**15)) else set()
             seen |= {"M zero"} if np.any(layer.multiplier == 0) else set()
-            seen |= {"B lowest"} if np.any(layer.bias == -(2**47)) else set()
-            seen |= {"B highest"} if np.any(layer.bias == 2**47 - 1) else set()
+            seen |= {"B lowest"} if np.any(layer.bias == -BIAS_LIMIT) else set()
+            seen |= {"B highest"} if np.any(layer.bias == BIAS_LIMIT - 1) else set()
             seen |= {"S zero"} if layer.shift == 0 else {"S large"} if layer.shift > 24 else set()
             if isinstance(layer, AveragePool):
                 continue

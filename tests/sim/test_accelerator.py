@@ -137,10 +137,14 @@ def test_the_recorded_digits_network_on_real_images() -> None:
     test = load_digits().test
     job = AcceleratorJob(PARAMETERS)
     job.load(network)
-    step = job.infer(test.images[:24])
-    run = job.run(seed=11)[step]
+    steps = job.infer(test.images[:1]), job.infer(test.images[:24])
+    outcome = job.run(seed=11)
+    alone, run = (outcome[step] for step in steps)
+    assert_exact(alone, 1)
     assert_exact(run, 1)
-    assert run.latency_cycles == predict(lower(network, PARAMETERS)).latency_cycles
+    prediction = predict(lower(network, PARAMETERS))
+    assert alone.latency_cycles == prediction.latency_cycles
+    assert sum(layer["cycles"] for layer in run.layers.values()) == pytest.approx(prediction.cycles_per_image, abs=8)
     assert run.accuracy(test.labels[:24]) > 90
 
 
