@@ -40,6 +40,7 @@ module program_state #(
   output logic [31:0] version_o,
   /// The program memories may be written.
   output logic        open_o,
+  /// In the first cycle after a commit.
   output logic        commit_done_o,
   /// A command had no effect.
   output logic        refused_o,
@@ -51,7 +52,7 @@ module program_state #(
   typedef enum logic [2:0] {Empty, Loading, Activating, Valid, Copying, Renewing} state_e;
 
   state_e               state_q, state_d;
-  logic                 pending_q, renew_q, reload_d;
+  logic                 pending_q, renew_q, committed_q, reload_d;
   logic [ResetBits-1:0] reset_q;
   logic [15:0]          pause_q;  // far more than staging and a reload take
   logic                 idle, commit, commit_starts, renewed, take_version;
@@ -115,7 +116,8 @@ module program_state #(
       if (soft_reset_i) reset_q <= ResetBits'(SoftResetCycles);
       else if (soft_reset_o) reset_q <= reset_q - 1'b1;
     end
-    renew_q <= state_q == Copying && (renew_q || descriptor_written_i);
+    committed_q <= state_q inside {Copying, Renewing} && !rst_i;
+    renew_q     <= state_q == Copying && (renew_q || descriptor_written_i);
   end
 
   assign soft_reset_o     = reset_q != '0;
@@ -123,7 +125,7 @@ module program_state #(
   assign copy_start_o     = commit_starts && !soft_reset_o;
   assign commit_pending_o = pending_q;
   assign commit_pause_o   = 32'(pause_q);
-  assign commit_done_o    = take_version && state_q != Activating;
+  assign commit_done_o    = committed_q && state_q == Valid;
   assign refused_o        = (activate_i && !(state_q == Loading && !load_i)) || (commit_i && !commit);
   assign start_allowed_o  = state_q == Valid && enable_i && !pending_q && !load_i && !soft_reset_o;
 

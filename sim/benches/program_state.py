@@ -129,11 +129,11 @@ async def a_commit_waits_copies_and_is_timed(dut, entries: int, busy: int, descr
         assert dut.commit_pending_o.value == 1 and tb.state == State.VALID and tb.copies == 0
     pause = 0
     dut.array_busy_i.value = 0
+    await tb.cycle()
     while not tb.commits_done:
-        await tb.cycle()
         assert int(dut.version_o.value) == 7 and dut.start_allowed_o.value == 0
         pause += 1
-    await tb.cycle()
+        await tb.cycle()
     assert dut.start_allowed_o.value == 1
     assert int(dut.commit_pause_o.value) == pause
     assert int(dut.version_o.value) == 8
