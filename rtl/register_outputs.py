@@ -102,6 +102,7 @@ def register_verilog(top: AddrmapNode) -> dict[str, str]:
             default_reset_async=False,
             err_if_bad_addr=True,
             err_if_bad_rw=True,
+            retime_read_fanin=True,
             retime_read_response=True,
         )
         return {path.name: _noted(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.sv"))}

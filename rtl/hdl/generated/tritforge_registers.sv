@@ -57,7 +57,7 @@ module tritforge_registers (
     logic cpuif_req_masked;
 
     // Read latency > write latency. May need to delay next write that follows a read
-    logic [0:0] cpuif_req_stall_sr;
+    logic [1:0] cpuif_req_stall_sr;
     always_ff @(posedge clk) begin
         if(rst) begin
             cpuif_req_stall_sr <= '0;
@@ -801,99 +801,133 @@ module tritforge_registers (
     logic readback_err;
     logic readback_done;
     logic [31:0] readback_data;
+    function automatic bit [3:0] ad_low(bit [6:0] addr);
+        return addr[3:0];
+    endfunction
+    function automatic bit [2:0] ad_hi(bit [6:0] addr);
+        return addr[6:4];
+    endfunction
+
+    // readback stage 1
+    logic [31:0] readback_data_rt_c[8];
     always_comb begin
-        automatic logic [31:0] readback_data_var;
-        readback_data_var = '0;
-        if(rd_mux_addr == 7'h0) begin
-            readback_data_var[31:0] = 32'h54524954;
+        automatic logic [31:0] readback_data_var[8];
+        for(int i=0; i<8; i++) readback_data_var[i] = '0;
+        if(ad_low(rd_mux_addr) == ad_low(7'h0)) begin
+            readback_data_var[ad_hi(7'h0)][31:0] = 32'h54524954;
         end
-        if(rd_mux_addr == 7'h4) begin
-            readback_data_var[31:0] = 32'h1;
+        if(ad_low(rd_mux_addr) == ad_low(7'h4)) begin
+            readback_data_var[ad_hi(7'h4)][31:0] = 32'h1;
         end
-        if(rd_mux_addr == 7'h8) begin
-            readback_data_var[7:0] = hwif_in.ARRAY.pes.next;
-            readback_data_var[15:8] = hwif_in.ARRAY.group_channels.next;
-            readback_data_var[23:16] = hwif_in.ARRAY.activation_bits.next;
-            readback_data_var[31:24] = hwif_in.ARRAY.pass_outputs.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h8)) begin
+            readback_data_var[ad_hi(7'h8)][7:0] = hwif_in.ARRAY.pes.next;
+            readback_data_var[ad_hi(7'h8)][15:8] = hwif_in.ARRAY.group_channels.next;
+            readback_data_var[ad_hi(7'h8)][23:16] = hwif_in.ARRAY.activation_bits.next;
+            readback_data_var[ad_hi(7'h8)][31:24] = hwif_in.ARRAY.pass_outputs.next;
         end
-        if(rd_mux_addr == 7'hc) begin
-            readback_data_var[7:0] = hwif_in.MEMORIES.log2_slots.next;
-            readback_data_var[15:8] = hwif_in.MEMORIES.log2_feature_words.next;
-            readback_data_var[23:16] = hwif_in.MEMORIES.log2_staging.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'hc)) begin
+            readback_data_var[ad_hi(7'hc)][7:0] = hwif_in.MEMORIES.log2_slots.next;
+            readback_data_var[ad_hi(7'hc)][15:8] = hwif_in.MEMORIES.log2_feature_words.next;
+            readback_data_var[ad_hi(7'hc)][23:16] = hwif_in.MEMORIES.log2_staging.next;
         end
-        if(rd_mux_addr == 7'h10) begin
-            readback_data_var[7:0] = hwif_in.TABLES.log2_bitmaps.next;
-            readback_data_var[15:8] = hwif_in.TABLES.log2_affine.next;
-            readback_data_var[23:16] = hwif_in.TABLES.log2_descriptors.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h10)) begin
+            readback_data_var[ad_hi(7'h10)][7:0] = hwif_in.TABLES.log2_bitmaps.next;
+            readback_data_var[ad_hi(7'h10)][15:8] = hwif_in.TABLES.log2_affine.next;
+            readback_data_var[ad_hi(7'h10)][23:16] = hwif_in.TABLES.log2_descriptors.next;
         end
-        if(rd_mux_addr == 7'h14) begin
-            readback_data_var[0] = field_storage.CONTROL.enable.value;
-            readback_data_var[1] = field_storage.CONTROL.load.value;
+        if(ad_low(rd_mux_addr) == ad_low(7'h14)) begin
+            readback_data_var[ad_hi(7'h14)][0] = field_storage.CONTROL.enable.value;
+            readback_data_var[ad_hi(7'h14)][1] = field_storage.CONTROL.load.value;
         end
-        if(rd_mux_addr == 7'h1c) begin
-            readback_data_var[1:0] = hwif_in.STATE.state.next;
-            readback_data_var[8] = hwif_in.STATE.busy.next;
-            readback_data_var[9] = hwif_in.STATE.commit_pending.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h1c)) begin
+            readback_data_var[ad_hi(7'h1c)][1:0] = hwif_in.STATE.state.next;
+            readback_data_var[ad_hi(7'h1c)][8] = hwif_in.STATE.busy.next;
+            readback_data_var[ad_hi(7'h1c)][9] = hwif_in.STATE.commit_pending.next;
         end
-        if(rd_mux_addr == 7'h20) begin
-            readback_data_var[31:0] = hwif_in.VERSION.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h20)) begin
+            readback_data_var[ad_hi(7'h20)][31:0] = hwif_in.VERSION.value.next;
         end
-        if(rd_mux_addr == 7'h24) begin
-            readback_data_var[31:0] = field_storage.NEXT_VERSION.value.value;
+        if(ad_low(rd_mux_addr) == ad_low(7'h24)) begin
+            readback_data_var[ad_hi(7'h24)][31:0] = field_storage.NEXT_VERSION.value.value;
         end
-        if(rd_mux_addr == 7'h28) begin
-            readback_data_var[15:0] = field_storage.STAGED.entries.value;
+        if(ad_low(rd_mux_addr) == ad_low(7'h28)) begin
+            readback_data_var[ad_hi(7'h28)][15:0] = field_storage.STAGED.entries.value;
         end
-        if(rd_mux_addr == 7'h2c) begin
-            readback_data_var[31:0] = hwif_in.COMMIT_PAUSE.cycles.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h2c)) begin
+            readback_data_var[ad_hi(7'h2c)][31:0] = hwif_in.COMMIT_PAUSE.cycles.next;
         end
-        if(rd_mux_addr == 7'h30) begin
-            readback_data_var[15:0] = field_storage.BATCH.images.value;
+        if(ad_low(rd_mux_addr) == ad_low(7'h30)) begin
+            readback_data_var[ad_hi(7'h30)][15:0] = field_storage.BATCH.images.value;
         end
-        if(rd_mux_addr == 7'h34) begin
-            readback_data_var[0] = field_storage.EVENTS.early_last.value;
-            readback_data_var[1] = field_storage.EVENTS.late_last.value;
-            readback_data_var[2] = field_storage.EVENTS.closed_write.value;
-            readback_data_var[3] = field_storage.EVENTS.batch_done.value;
-            readback_data_var[4] = field_storage.EVENTS.commit_done.value;
-            readback_data_var[5] = field_storage.EVENTS.refused.value;
+        if(ad_low(rd_mux_addr) == ad_low(7'h34)) begin
+            readback_data_var[ad_hi(7'h34)][0] = field_storage.EVENTS.early_last.value;
+            readback_data_var[ad_hi(7'h34)][1] = field_storage.EVENTS.late_last.value;
+            readback_data_var[ad_hi(7'h34)][2] = field_storage.EVENTS.closed_write.value;
+            readback_data_var[ad_hi(7'h34)][3] = field_storage.EVENTS.batch_done.value;
+            readback_data_var[ad_hi(7'h34)][4] = field_storage.EVENTS.commit_done.value;
+            readback_data_var[ad_hi(7'h34)][5] = field_storage.EVENTS.refused.value;
         end
-        if(rd_mux_addr == 7'h38) begin
-            readback_data_var[5:0] = field_storage.INTERRUPT_ENABLE.mask.value;
+        if(ad_low(rd_mux_addr) == ad_low(7'h38)) begin
+            readback_data_var[ad_hi(7'h38)][5:0] = field_storage.INTERRUPT_ENABLE.mask.value;
         end
-        if(rd_mux_addr == 7'h40) begin
-            readback_data_var[31:0] = hwif_in.CYCLES.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h40)) begin
+            readback_data_var[ad_hi(7'h40)][31:0] = hwif_in.CYCLES.count.next;
         end
-        if(rd_mux_addr == 7'h44) begin
-            readback_data_var[31:0] = hwif_in.BUSY_CYCLES.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h44)) begin
+            readback_data_var[ad_hi(7'h44)][31:0] = hwif_in.BUSY_CYCLES.count.next;
         end
-        if(rd_mux_addr == 7'h48) begin
-            readback_data_var[31:0] = hwif_in.GROUPS_ISSUED.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h48)) begin
+            readback_data_var[ad_hi(7'h48)][31:0] = hwif_in.GROUPS_ISSUED.count.next;
         end
-        if(rd_mux_addr == 7'h4c) begin
-            readback_data_var[31:0] = hwif_in.GROUPS_SKIPPED.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h4c)) begin
+            readback_data_var[ad_hi(7'h4c)][31:0] = hwif_in.GROUPS_SKIPPED.count.next;
         end
-        if(rd_mux_addr == 7'h50) begin
-            readback_data_var[31:0] = hwif_in.STALL_WINDOWS.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h50)) begin
+            readback_data_var[ad_hi(7'h50)][31:0] = hwif_in.STALL_WINDOWS.count.next;
         end
-        if(rd_mux_addr == 7'h54) begin
-            readback_data_var[31:0] = hwif_in.STALL_ACCUMULATORS.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h54)) begin
+            readback_data_var[ad_hi(7'h54)][31:0] = hwif_in.STALL_ACCUMULATORS.count.next;
         end
-        if(rd_mux_addr == 7'h58) begin
-            readback_data_var[31:0] = hwif_in.STALL_SCHEDULE.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h58)) begin
+            readback_data_var[ad_hi(7'h58)][31:0] = hwif_in.STALL_SCHEDULE.count.next;
         end
-        if(rd_mux_addr == 7'h5c) begin
-            readback_data_var[31:0] = hwif_in.IMAGES_STARTED.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h5c)) begin
+            readback_data_var[ad_hi(7'h5c)][31:0] = hwif_in.IMAGES_STARTED.count.next;
         end
-        if(rd_mux_addr == 7'h60) begin
-            readback_data_var[31:0] = hwif_in.IMAGES_DONE.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h60)) begin
+            readback_data_var[ad_hi(7'h60)][31:0] = hwif_in.IMAGES_DONE.count.next;
         end
-        if(rd_mux_addr == 7'h64) begin
-            readback_data_var[31:0] = hwif_in.LAST_LATENCY.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(7'h64)) begin
+            readback_data_var[ad_hi(7'h64)][31:0] = hwif_in.LAST_LATENCY.count.next;
         end
-        readback_data = readback_data_var;
-        readback_done = decoded_req & ~decoded_req_is_wr;
-        readback_err = decoded_err;
+        readback_data_rt_c = readback_data_var;
+    end
+
+    logic [31:0] readback_data_rt[8];
+    logic readback_done_rt;
+    logic readback_err_rt;
+    logic [6:0] readback_addr_rt;
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            for(int i=0; i<8; i++) readback_data_rt[i] <= '0;
+            readback_done_rt <= '0;
+            readback_err_rt <= '0;
+            readback_addr_rt <= '0;
+        end else begin
+            readback_data_rt <= readback_data_rt_c;
+            readback_err_rt <= decoded_err;
+            readback_done_rt <= decoded_req & ~decoded_req_is_wr;
+            readback_addr_rt <= rd_mux_addr;
+        end
+    end
+
+
+
+    // readback stage 2
+    always_comb begin
+        readback_data = readback_data_rt[readback_addr_rt[6:4]];
+        readback_done = readback_done_rt;
+        readback_err = readback_err_rt;
     end
 
     always_ff @(posedge clk) begin
