@@ -106,7 +106,7 @@ def test_simulate_compares_every_word(folder: Path) -> None:
     assert command("simulate network.safetensors --images 3 --random-pixels --json simulate.json") == 0
     metrics = json.loads((folder / "simulate.json").read_text())["metrics"]
     assert metrics["images"] == 3 and metrics["mismatching_words"] == 0 and metrics["words"] > 0
-    assert 0 < metrics["cycles_per_image"] and 0 < metrics["latency_cycles"]
+    assert metrics["cycles_per_image"] > 0 and metrics["latency_cycles"] > 0
 
 
 def test_a_damaged_program_file_is_refused(folder: Path) -> None:
