@@ -31,7 +31,7 @@ PRIMITIVES = Path(__file__).resolve().parent / "primitives" / "xc7_primitives.sv
 
 PRIMITIVE_NAMES = ("LUT6_2", "CARRY4")
 
-FLATTENED = frozenset({"add_row", "adder_tree", "carry_chain", "fifo", "gather_axis", "pair_row", "ram_tdp"})
+FLATTENED = frozenset({"add_row", "adder_tree", "carry_chain", "fifo", "pair_row", "ram_tdp"})
 """Modules that are no units: small ones, whose logic merges with that of the unit around them."""
 
 DELAY_PS, NET_PS = 8000, 800
