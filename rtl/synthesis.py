@@ -37,6 +37,9 @@ FLATTENED = frozenset({"add_row", "adder_tree", "carry_chain", "fifo", "pair_row
 DELAY_PS, NET_PS = 8000, 800
 """Delay that ABC may use up between registers, so that it recovers area on every shorter path, and that of a net."""
 
+DELAYS_PS = {"image_input": 2500}
+"""Tighter delays, of control modules whose area recovered this way would be more than six levels of LUTs deep."""
+
 Parameters = tuple[tuple[str, int], ...]
 
 
@@ -181,7 +184,7 @@ def _mapping(unit: Unit) -> list[str]:
         "read_verilog -lib boxes.v",
         "read_rtlil closed.il",
         "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",  # registers that are copies stay apart
-        f"scratchpad -set abc9.D {DELAY_PS}",
+        f"scratchpad -set abc9.D {DELAYS_PS.get(unit.module, DELAY_PS)}",
         f"scratchpad -set abc9.W {NET_PS}",
         f"synth_xilinx -family xc7 -flatten -abc9 -noiopad -noclkbuf -top {unit.module}",
         f"select ={unit.module}",  # without the library's cells

@@ -38,6 +38,11 @@ def test_units_are_counted_with_their_parameters_and_kept():
     assert {path: path.stat().st_mtime_ns for path in root.glob("accumulator*/netlist.json")} == written
 
 
+def test_a_control_module_is_mapped_to_its_tighter_delay():
+    report = area_report("image_input", {"Pes": 16, "GroupChannels": 16, "ActivationBits": 8})
+    assert report.paths.luts.levels <= 6 and report.paths.carry4.levels <= 6
+
+
 def test_an_unknown_module_is_refused():
     with pytest.raises(SynthesisError, match="no module tritforge_pkg"):
         synthesise("tritforge_pkg")
