@@ -13,19 +13,30 @@ import torch
 from torch import Tensor, nn
 
 
-class _RoundHalfUp(torch.autograd.Function):
-    @staticmethod
-    def forward(_ctx: Any, values: Tensor) -> Tensor:
-        return torch.floor(values + 0.5)
-
-    @staticmethod
-    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0]
-
-
 def round_half_up(values: Tensor) -> Tensor:
-    """``floor(values + 1/2)`` with a gradient of 1."""
-    return _RoundHalfUp.apply(values)
+    """``floor(values + 1/2)``."""
+    return torch.floor(values + 0.5)
+
+
+class _Requantise(torch.autograd.Function):
+    """``level * scale``, with a straight-through gradient inside the range.
+
+    Few passes over the map: autograd's own division, clamp and rounding take four times as long.
+
+    The mask of what lies inside the range is kept in fp32, because a product with booleans is slow.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: Tensor, top: int) -> Tensor:
+        ratio = values / scale
+        levels = ratio.clamp(0, top)
+        ctx.save_for_backward(ratio.eq_(levels), scale)
+        return levels.add_(0.5).floor_().mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        inside, scale = ctx.saved_tensors
+        return (gradients[0] * scale).mul_(inside).div_(scale), None, None
 
 
 class ActivationQuantiser(nn.Module):
@@ -51,7 +62,7 @@ class ActivationQuantiser(nn.Module):
         return self.peak.clamp(min=1e-6) / self.top
 
     def levels(self, values: Tensor) -> Tensor:
-        """Integer levels 0 to ``2**A - 1`` of real values, fp32, with a straight-through gradient inside the range."""
+        """Integer levels 0 to ``2**A - 1`` of real values, fp32; for looking, :meth:`forward` carries the gradient."""
         return round_half_up((values / self.scale).clamp(0, self.top))
 
     def forward(self, values: Tensor) -> Tensor:
@@ -59,7 +70,7 @@ class ActivationQuantiser(nn.Module):
             values = values.float()
             if self.training and self.tracking:
                 self._track(values.detach().amax())
-            return self.levels(values) * self.scale
+            return _Requantise.apply(values, self.scale, self.top)
 
     def _track(self, largest: Tensor) -> None:
         largest = largest.clamp(min=0)

@@ -37,7 +37,11 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training, validation and test part. Validation is split from the training data; the test part selects nothing."""
+    """Training, validation and test part.
+
+    Validation is split from the training data, and empty where a final run trains on all of it; the test part selects
+    nothing.
+    """
 
     name: str
     classes: int
@@ -89,7 +93,9 @@ def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> t
 
 
 def hold_out(train: Split, fraction: float, seed: int = 0) -> tuple[Split, Split]:
-    """Training and validation part of the training data."""
+    """Training and validation part of the training data; a fraction of 0 holds out nothing."""
+    if fraction == 0:
+        return train, Split(train.images[:0], train.labels[:0])
     kept, held = stratified_split(train.labels, fraction, seed)
     return train.take(kept), train.take(held)
 

@@ -54,6 +54,8 @@ def evaluate_target(path: str | Path, dataset: str | None = None, data_folder: s
     trained = model_accuracy(model, data.test)
     if model.precision == "float":
         return _figures({"full_precision_accuracy": trained}, data, checkpoint.recipe)
+    if model.why_not_integer() is not None:
+        return _figures({"fake_quantised_accuracy": trained}, data, checkpoint.recipe)
     network = export_network(model, checkpoint.recipe.group_channels)
     accuracies = {"fake_quantised_accuracy": trained, "integer_accuracy": network_accuracy(network, data)}
     return _figures(accuracies, data, checkpoint.recipe)

@@ -74,14 +74,3 @@ def track_scales(model: Model, tracking: bool) -> bool:
     for quantiser in quantisers:
         quantiser.tracking = tracking
     return before
-
-
-@torch.no_grad()
-def zero_group_fraction(model: Model, group_channels: int = 16) -> float:
-    """Fraction of PE groups of the ternary layers without a non-zero trit; 0 for a full-precision model."""
-    from tritforge.compress.weight_penalty_clipping import grouped
-
-    if model.precision == "float":
-        return 0.0
-    occupied = [grouped(layer.trits(), group_channels).any(dim=2) for layer in model.ternary_layers().values()]
-    return 1.0 - sum(int(x.sum()) for x in occupied) / sum(x.numel() for x in occupied)

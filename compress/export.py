@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from tritforge.arithmetic import fold_affine
 from tritforge.compress.data import PIXEL_BITS
-from tritforge.compress.integer_weights import WEIGHT_BITS, weight_levels
 from tritforge.compress.models import INPUT_SCALE, ClassifierStage, ConvStage, Model, PoolStage
 from tritforge.compress.ternary import TernaryConv2d
 from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode
@@ -46,12 +45,11 @@ def export_network(
         provenance: what travels beside the integers.
 
     Raises:
-        NetworkError: a full-precision model, or values that the integer arithmetic cannot hold.
+        NetworkError: a model with a part in full precision, or values that the integer arithmetic cannot hold.
     """
-    if model.precision != "ternary":
-        raise NetworkError(
-            f"a model of precision {model.precision!r} has no integer network; export takes a ternary one"
-        )
+    refusal = model.why_not_integer()
+    if refusal is not None:
+        raise NetworkError(f"{refusal}; only a wholly quantised model has an integer network")
     channels, height, width = model.topology.image
     steps = {INPUT: INPUT_SCALE}
     sizes = {INPUT: (height, width)}
@@ -86,15 +84,10 @@ def _convolution(
     node: ConvNode, stage: nn.Module, steps: Mapping[str, float], group_channels: int, stored: Bitmaps | None
 ) -> Convolution:
     assert isinstance(stage, ConvStage)
+    weights, weight_steps, weight_bits = _integer_weights(stage.conv)
+    bitmap = None
     if node.ternary:
-        conv = stage.conv
-        trits: Tensor = conv.trits()  # type: ignore[operator]
-        alpha = float(conv.current_scale().scale)  # type: ignore[operator]
-        weights, weight_steps = _int16(trits), np.where(_int16(trits).any(axis=(1, 2, 3)), alpha, 0.0)
         bitmap = nonzero_groups(weights, group_channels) if stored is None else stored[node.name].copy()
-    else:
-        levels, channel_steps = weight_levels(stage.conv.weight)  # type: ignore[arg-type]
-        weights, weight_steps, bitmap = _int16(levels), _float64(channel_steps), None
     gain = _float64(stage.norm.weight) / np.sqrt(_float64(stage.norm.running_var) + stage.norm.eps)
     offset = _float64(stage.norm.bias) - gain * _float64(stage.norm.running_mean)
     step = steps[node.name]
@@ -108,7 +101,7 @@ def _convolution(
         node.name,
         node.input,
         weights,
-        TERNARY_BITS if node.ternary else WEIGHT_BITS,
+        TERNARY_BITS if node.ternary else weight_bits,
         node.stride,
         multiplier,
         bias,
@@ -123,10 +116,19 @@ def _convolution(
 def _classifier(node: ClassifierNode, stage: nn.Module, step: float) -> Convolution:
     """Logits in steps of ``2**-S``: the shift that scales ``M`` and ``B`` is common to all classes, and stays in."""
     assert isinstance(stage, ClassifierStage)
-    levels, channel_steps = weight_levels(stage.linear.weight)
-    multiplier, bias, _, _ = fold_affine(_float64(channel_steps) * step, _float64(stage.linear.bias), layer=node.name)
-    weights = _int16(levels)[:, :, None, None]
-    return Convolution(node.name, node.input, weights, WEIGHT_BITS, 1, multiplier, bias, 0, logits=True)
+    weights, weight_steps, weight_bits = _integer_weights(stage.linear)
+    multiplier, bias, _, _ = fold_affine(weight_steps * step, _float64(stage.linear.bias), layer=node.name)
+    weights = weights[:, :, None, None]
+    return Convolution(node.name, node.input, weights, weight_bits, 1, multiplier, bias, 0, logits=True)
+
+
+def _integer_weights(layer: nn.Module) -> tuple[NDArray[np.int16], NDArray[np.float64], int]:
+    """A layer's integers, the value of one step in each output channel, and the width to state for a multi-bit layer.
+
+    Ternary first and last layers are stated a bit wider than trits, whose width means grouped and with bitmaps.
+    """
+    levels, steps = layer.levels()  # type: ignore[operator]
+    return _int16(levels), _float64(steps), getattr(layer, "bits", TERNARY_BITS + 1)
 
 
 def ternary_weights(model: Model) -> dict[str, NDArray[np.int16]]:

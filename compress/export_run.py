@@ -46,7 +46,7 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
 
     Raises:
         CheckpointError: no finished checkpoint in the folder.
-        NetworkError: a full-precision run.
+        NetworkError: a run with a part in full precision.
         DataError: the run's data set cannot be read.
         TritforgeError: the file cannot be written; an old one then stays as it was.
     """
@@ -55,12 +55,11 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
     checkpoint = load_checkpoint(folder)
     recipe = checkpoint.recipe
     torch.set_num_threads(recipe.threads)
-    if recipe.precision != "ternary":
-        raise NetworkError(
-            f"run {folder} has precision {recipe.precision!r}; only ternary runs have an integer network"
-        )
     dataset = load_dataset(recipe.dataset, data_folder or recipe.data_folder, recipe.validation_fraction)
     model = model_of_checkpoint(checkpoint, dataset.image_shape, dataset.classes)
+    refusal = model.why_not_integer()
+    if refusal is not None:
+        raise NetworkError(f"run {folder} cannot be exported: {refusal}")
     network = export_network(model, recipe.group_channels)
     agreement = compare(model, network, dataset.test.images)
     fake = model_accuracy(model, dataset.test)

@@ -54,6 +54,10 @@ class IntegerConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bits = bits
 
+    def levels(self) -> tuple[Tensor, Tensor]:
+        """Integers ``(N, C, K, K)`` in fp32 and the value of one step ``(N,)``."""
+        return weight_levels(self.weight, self.bits)
+
     def forward(self, maps: Tensor) -> Tensor:
         weights = quantise_weights(self.weight, self.bits)
         return functional.conv2d(maps, weights, None, self.stride, self.padding)
@@ -65,6 +69,10 @@ class IntegerLinear(nn.Linear):
     def __init__(self, inputs: int, outputs: int, bits: int = WEIGHT_BITS) -> None:
         super().__init__(inputs, outputs)
         self.bits = bits
+
+    def levels(self) -> tuple[Tensor, Tensor]:
+        """Integers ``(N, C)`` in fp32 and the value of one step ``(N,)``."""
+        return weight_levels(self.weight, self.bits)
 
     def forward(self, features: Tensor) -> Tensor:
         return functional.linear(features, quantise_weights(self.weight, self.bits), self.bias)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tritforge.compress.activations import ActivationQuantiser
-from tritforge.compress.integer_weights import IntegerConv2d, IntegerLinear
-from tritforge.compress.ternary import TernaryConv2d
+from tritforge.compress.integer_weights import WEIGHT_BITS, IntegerConv2d, IntegerLinear
+from tritforge.compress.ternary import TernaryConv2d, TernaryLinear
 from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode, Topology
 from tritforge.errors import RecipeError
 from tritforge.network import INPUT
@@ -21,6 +21,9 @@ INPUT_SCALE = 1 / 64
 """Real value of one input step ``pixel - z``; a power of two, so that the input stays exact in bfloat16 too."""
 
 PRECISIONS = ("ternary", "float")
+END_LAYERS = ("integer", "ternary", "float")
+FLOAT_BITS = 32
+"""``activation_bits`` of maps that are not quantised."""
 LAYER_KINDS = ("plain", "brevitas")
 
 
@@ -43,7 +46,8 @@ class ConvStage(nn.Module):
     def forward(self, maps: Tensor, residual: Tensor | None = None) -> Tensor:
         values = self.norm(self.conv(maps))
         if residual is not None:
-            values = values.float() + option_a(residual, values)
+            # A quantised residual is fp32, and so then is the sum; a float one keeps what autocast gives.
+            values = values + option_a(residual, values)
         return self.activation(values)
 
 
@@ -77,9 +81,11 @@ class Model(nn.Module):
     Args:
         topology: the nodes.
         zero_point: integer ``z`` of each input channel.
-        precision: ``ternary`` or ``float`` (the full-precision twin).
-        activation_bits: ``A`` of every map.
+        precision: ``ternary``, or ``float`` for the full-precision twin, in which nothing is quantised.
+        activation_bits: ``A`` of every map; 32 leaves maps in floating point, as dissertation 2.3 does.
         layers: ``plain`` or ``brevitas`` ternary layers.
+        end_layers: weights of the first and last layer, ``integer``, ``ternary`` or ``float``.
+        end_layer_bits: width of integer ones.
     """
 
     zero_point: Tensor
@@ -91,31 +97,54 @@ class Model(nn.Module):
         precision: str = "ternary",
         activation_bits: int = 8,
         layers: str = "plain",
+        end_layers: str = "integer",
+        end_layer_bits: int = WEIGHT_BITS,
     ) -> None:
         super().__init__()
         self.topology = topology
         self.precision = precision
-        self.activation_bits = activation_bits
+        self.activation_bits = FLOAT_BITS if precision == "float" else activation_bits
+        self.end_layers = "float" if precision == "float" else end_layers
+        self.end_layer_bits = end_layer_bits
         self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.stages = nn.ModuleDict()
         for node in topology.nodes:
             self.stages[node.name.replace(".", "_")] = self._stage(node, _ternary_layer(layers))
 
     def _stage(self, node: ConvNode | PoolNode | ClassifierNode, ternary_layer: type[nn.Module]) -> nn.Module:
-        real = self.precision == "float"
+        real_maps = self.activation_bits == FLOAT_BITS
         if isinstance(node, ClassifierNode):
-            return ClassifierStage((nn.Linear if real else IntegerLinear)(node.inputs, node.outputs))
+            return ClassifierStage(self._classifier(node))
         if isinstance(node, PoolNode):
-            return PoolStage(nn.Identity() if real else ActivationQuantiser(self.activation_bits))
-        if real:
-            conv: nn.Module = nn.Conv2d(
-                node.inputs, node.outputs, node.kernel, node.stride, padding=node.kernel // 2, bias=False
-            )
-        else:
-            kind = ternary_layer if node.ternary else IntegerConv2d
-            conv = kind(node.inputs, node.outputs, node.kernel, node.stride)
-        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-        return ConvStage(conv, node.outputs, nn.ReLU() if real else ActivationQuantiser(self.activation_bits))
+            return PoolStage(nn.Identity() if real_maps else ActivationQuantiser(self.activation_bits))
+        conv = self._convolution(node, ternary_layer)
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
+        return ConvStage(conv, node.outputs, nn.ReLU() if real_maps else ActivationQuantiser(self.activation_bits))
+
+    def _convolution(self, node: ConvNode, ternary_layer: type[nn.Module]) -> nn.Module:
+        shape = (node.inputs, node.outputs, node.kernel, node.stride)
+        if node.ternary and self.precision == "ternary":
+            return ternary_layer(*shape)
+        if node.ternary or self.end_layers == "float":
+            return nn.Conv2d(*shape, padding=node.kernel // 2, bias=False)
+        return TernaryConv2d(*shape) if self.end_layers == "ternary" else IntegerConv2d(*shape, self.end_layer_bits)
+
+    def _classifier(self, node: ClassifierNode) -> nn.Linear:
+        if self.end_layers == "float":
+            return nn.Linear(node.inputs, node.outputs)
+        if self.end_layers == "ternary":
+            return TernaryLinear(node.inputs, node.outputs)
+        return IntegerLinear(node.inputs, node.outputs, self.end_layer_bits)
+
+    def why_not_integer(self) -> str | None:
+        """What of the model is in floating point and keeps it from being exported; None for an exportable one."""
+        if self.precision == "float":
+            return "the model's weights are in full precision"
+        if self.end_layers == "float":
+            return "the model's first and last layers are in full precision"
+        if self.activation_bits == FLOAT_BITS:
+            return "the model's activations are in full precision"
+        return None
 
     def stage(self, name: str) -> nn.Module:
         """The module of a node."""

@@ -31,15 +31,20 @@ class Recipe:
     widths: tuple[int, ...] = (16, 32, 64)
     precision: str = "ternary"
     layers: str = "plain"
+    end_layers: str = "integer"
+    end_layer_bits: int = 8
     activation_bits: int = 8
     group_channels: int = 16
     epochs: int = 60
     batch_size: int = 64
     optimizer: str = "sgd"
+    schedule: str = "one_cycle"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 1e-4
     warmup_fraction: float = 0.2
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    decay: float = 0.1
     label_smoothing: float = 0.0
     penalty: float = 0.0
     clipping: float = math.inf
@@ -71,6 +76,9 @@ _AT_LEAST: dict[str, float] = {
     "checkpoint_steps": 1,
     "group_channels": 1,
     "seed": 0,
+    "end_layer_bits": 2,
+    "decay": 0,
+    "validation_fraction": 0,
     "warmup_fraction": 0,
     "momentum": 0,
     "weight_decay": 0,
@@ -81,7 +89,8 @@ _AT_LEAST: dict[str, float] = {
     "zoom": 0,
     "label_smoothing": 0,
 }
-_ABOVE: dict[str, float] = {"learning_rate": 0, "validation_fraction": 0}
+_ABOVE: dict[str, float] = {"learning_rate": 0}
+_AT_MOST: dict[str, float] = {"end_layer_bits": 9, "decay": 1}
 _BELOW: dict[str, float] = {
     "validation_fraction": 1,
     "momentum": 1,
@@ -92,8 +101,10 @@ _BELOW: dict[str, float] = {
 _ONE_OF: dict[str, tuple[Any, ...]] = {
     "precision": ("ternary", "float"),
     "layers": ("plain", "brevitas"),
-    "activation_bits": (8, 16),
+    "end_layers": ("integer", "ternary", "float"),
+    "activation_bits": (8, 16, 32),
     "optimizer": ("sgd", "adamw"),
+    "schedule": ("one_cycle", "steps"),
 }
 
 
@@ -165,6 +176,13 @@ def _checked(key: str, value: Any, source: str) -> Any:
         if not isinstance(value, list | tuple) or not value or not all(type(x) is int and x > 0 for x in value):
             raise RecipeError(f"widths is {value!r} in {source}; it takes a list of positive integers")
         return tuple(value)
+    if key == "milestones":
+        fractions = value if isinstance(value, list | tuple) else ()
+        if not all(type(x) in (int, float) and 0 < x < 1 for x in fractions) or list(fractions) != sorted(fractions):
+            fractions = ()
+        if not fractions:
+            raise RecipeError(f"milestones is {value!r} in {source}; it takes rising fractions between 0 and 1")
+        return tuple(map(float, value))
     if type(value) is not wanted:
         raise RecipeError(f"{key} is {value!r} in {source}; it takes {_KIND[wanted]}")
     if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and key != "clipping")):
@@ -173,6 +191,8 @@ def _checked(key: str, value: Any, source: str) -> Any:
         raise RecipeError(f"{key} is {value} in {source}; the least is {_AT_LEAST[key]:g}")
     if key in _ABOVE and value <= _ABOVE[key]:
         raise RecipeError(f"{key} is {value} in {source}; it must be above {_ABOVE[key]:g}")
+    if key in _AT_MOST and value > _AT_MOST[key]:
+        raise RecipeError(f"{key} is {value} in {source}; the most is {_AT_MOST[key]:g}")
     if key in _BELOW and value >= _BELOW[key]:
         raise RecipeError(f"{key} is {value} in {source}; it must be below {_BELOW[key]:g}")
     if key in _ONE_OF and value not in _ONE_OF[key]:

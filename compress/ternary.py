@@ -64,6 +64,12 @@ def ternarise(weights: Tensor, frozen: TernaryScale | None = None) -> Tensor:
         return _StraightThrough.apply(weights.float(), threshold, scale)
 
 
+def trit_levels(weights: Tensor, scale: TernaryScale) -> tuple[Tensor, Tensor]:
+    """Trits of a layer in fp32, of its shape ``(N, ...)``, and the value of one step ``(N,)``: 0 in empty channels."""
+    trits = to_trits(weights, scale.threshold)
+    return trits, scale.scale * trits.flatten(1).any(dim=1)
+
+
 class TernaryConv2d(nn.Conv2d):
     """A convolution without bias whose latent ``weight`` ``(N, C, K, K)`` is ternarised in every forward pass.
 
@@ -81,7 +87,22 @@ class TernaryConv2d(nn.Conv2d):
 
     def trits(self) -> Tensor:
         """The layer's trits ``(N, C, K, K)``, fp32."""
-        return to_trits(self.weight, self.current_scale().threshold)
+        return self.levels()[0]
+
+    def levels(self) -> tuple[Tensor, Tensor]:
+        """Trits ``(N, C, K, K)`` in fp32 and the value of one step ``(N,)``."""
+        return trit_levels(self.weight, self.current_scale())
 
     def forward(self, maps: Tensor) -> Tensor:
         return functional.conv2d(maps, ternarise(self.weight, self.frozen), None, self.stride, self.padding)
+
+
+class TernaryLinear(nn.Linear):
+    """A fully connected layer with ternary weights ``(N, C)`` and a real bias."""
+
+    def levels(self) -> tuple[Tensor, Tensor]:
+        """Trits ``(N, C)`` in fp32 and the value of one step ``(N,)``."""
+        return trit_levels(self.weight, ternary_scale(self.weight))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.linear(features, ternarise(self.weight), self.bias)

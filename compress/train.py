@@ -12,7 +12,7 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from torch.nn import functional
 from tritforge.compress.augmentation import Augmentation
 from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
-from tritforge.compress.evaluation import model_accuracy, settle_statistics, zero_group_fraction
+from tritforge.compress.evaluation import model_accuracy, settle_statistics
+from tritforge.compress.group_sparsity import prune_groups, zero_group_fraction
 from tritforge.compress.models import Model
 from tritforge.compress.recipe import FIELDS, Recipe
 from tritforge.compress.topology import build_topology
@@ -49,8 +50,8 @@ class TrainingRun:
         dataset: what it was trained on.
         checkpoint: the final checkpoint.
         step_seconds: mean seconds of a step in this process; 0 when nothing was left to do.
-        validation_accuracy: percent, after the last step.
-        zero_group_fraction: of the ternary layers' trits.
+        validation_accuracy: percent, after the last step; None where the recipe holds nothing out.
+        zero_group_fraction: of the grouped layers; 0 of a full-precision model that is not pruned.
         resumed_from: step this process started at.
     """
 
@@ -59,7 +60,7 @@ class TrainingRun:
     dataset: Dataset
     checkpoint: Checkpoint
     step_seconds: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     zero_group_fraction: float
     resumed_from: int
 
@@ -67,7 +68,15 @@ class TrainingRun:
 def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_point: tuple[int, ...]) -> Model:
     """The recipe's model with freshly drawn weights (from torch's global generator)."""
     topology = build_topology(recipe.topology, image, classes, recipe.widths, recipe.group_channels)
-    return Model(topology, zero_point, recipe.precision, recipe.activation_bits, recipe.layers)
+    return Model(
+        topology,
+        zero_point,
+        recipe.precision,
+        recipe.activation_bits,
+        recipe.layers,
+        recipe.end_layers,
+        recipe.end_layer_bits,
+    )
 
 
 def recipe_dataset(recipe: Recipe) -> Dataset:
@@ -94,6 +103,18 @@ def one_cycle(step: int, total: int, peak: float, warmup_fraction: float) -> flo
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+
+
+def steps_down(step: int, total: int, start: float, milestones: Sequence[float], decay: float) -> float:
+    """Learning rate of a step: ``start``, times ``decay`` from each milestone on, a fraction of all steps."""
+    return start * decay ** sum(step >= milestone * total for milestone in milestones)
+
+
+def learning_rate(recipe: Recipe, step: int, total: int) -> float:
+    """Learning rate of a step under the recipe's schedule."""
+    if recipe.schedule == "steps":
+        return steps_down(step, total, recipe.learning_rate, recipe.milestones, recipe.decay)
+    return one_cycle(step, total, recipe.learning_rate, recipe.warmup_fraction)
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
@@ -158,7 +179,7 @@ def train(
         if position == 0:
             order = torch.randperm(len(labels), generator=generator)
         chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size].to(device)
-        rate = one_cycle(step, total, recipe.learning_rate, recipe.warmup_fraction)
+        rate = learning_rate(recipe, step, total)
         loss, penalty = _step(recipe, model, optimizer, rate, augment(images[chosen], generator), labels[chosen])
         log.gather(loss, penalty)
         if position == per_epoch - 1:
@@ -182,6 +203,8 @@ def train(
 
     seconds = (time.perf_counter() - began) / max(1, total - resumed_from)
     if not state.finished:
+        if recipe.precision == "float" and recipe.penalty > 0:
+            prune_groups(model, recipe.group_channels)
         settle_statistics(model, dataset.train.images)
         state = replace(state, model=model.state_dict(), optimizer={}, finished=True)
         save_checkpoint(folder / CHECKPOINT_FILE, state)
@@ -191,10 +214,17 @@ def train(
         dataset,
         state,
         seconds if total > resumed_from else 0.0,
-        model_accuracy(model, dataset.validation),
-        zero_group_fraction(model, recipe.group_channels),
+        model_accuracy(model, dataset.validation) if len(dataset.validation) else None,
+        pruned_fraction(recipe, model),
         resumed_from,
     )
+
+
+def pruned_fraction(recipe: Recipe, model: Model) -> float:
+    """Fraction of the grouped layers' PE groups that are zero; 0 of a full-precision model that is not pruned."""
+    if recipe.precision == "float" and recipe.penalty == 0:
+        return 0.0
+    return zero_group_fraction(model, recipe.group_channels)
 
 
 def _step(
@@ -222,10 +252,9 @@ def _step(
 @torch.no_grad()
 def _epoch_figures(recipe: Recipe, model: Model, dataset: Dataset) -> dict[str, float]:
     """What the log holds beside the losses: validation accuracy, group sparsity and each layer's clipping threshold."""
-    figures = {
-        "validation_accuracy": model_accuracy(model, dataset.validation),
-        "zero_group_fraction": zero_group_fraction(model, recipe.group_channels),
-    }
+    figures = {"zero_group_fraction": pruned_fraction(recipe, model)}
+    if len(dataset.validation):
+        figures["validation_accuracy"] = model_accuracy(model, dataset.validation)
     if recipe.penalty > 0 and math.isfinite(recipe.clipping):
         for name, layer in model.ternary_layers().items():
             norms = group_norms(layer.weight, recipe.group_channels)

@@ -121,7 +121,7 @@ def test_stored_bitmaps_are_the_nonzero_groups_or_the_given_ones():
 
 def test_full_precision_models_have_no_integer_network():
     model = Model(build_topology("residual3", (1, 8, 8), 10), (0,), precision="float")
-    with pytest.raises(NetworkError, match="precision 'float' has no integer network"):
+    with pytest.raises(NetworkError, match="weights are in full precision"):
         export_network(model)
 
 

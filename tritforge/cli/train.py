@@ -57,8 +57,9 @@ def train(
     typer.echo(f"run folder             {folder}")
     if done.resumed_from:
         typer.echo(f"resumed from step      {done.resumed_from}")
-    typer.echo(f"validation accuracy    {done.validation_accuracy:.2f} %")
-    if resolved.precision == "ternary":
+    if done.validation_accuracy is not None:
+        typer.echo(f"validation accuracy    {done.validation_accuracy:.2f} %")
+    if resolved.precision == "ternary" or resolved.penalty > 0:
         typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
     metrics = {
         "epochs": resolved.epochs,

@@ -1,0 +1,50 @@
+"""What of a model's grouped layers is zero, counted the one way for every method.
+
+In a ternary model a weight is zero where its trit is. In a full-precision one that group lasso prunes, groups are
+pulled towards zero without ever reaching it: there a group is kept whole when one of its weights exceeds the threshold
+that a ternary layer would have (0.05 of the layer's largest weight), and counts as zero, to the last weight, when none
+does.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tritforge.compress.models import Model
+from tritforge.compress.ternary import ternary_scale, to_trits
+from tritforge.compress.weight_penalty_clipping import grouped
+
+
+@torch.no_grad()
+def kept_weights(model: Model, group_channels: int = 16) -> dict[str, Tensor]:
+    """By grouped layer, 1 for each non-zero weight ``(N, G, lanes)`` and 0 for the others, in fp32."""
+    kept = {}
+    for name, layer in model.ternary_layers().items():
+        if model.precision == "ternary":
+            kept[name] = grouped(layer.trits(), group_channels).abs()
+        else:
+            large = to_trits(layer.weight, ternary_scale(layer.weight).threshold).abs()
+            whole = grouped(large, group_channels).amax(dim=2, keepdim=True)
+            kept[name] = whole * grouped((layer.weight != 0).float(), group_channels)
+    return kept
+
+
+def zero_group_fraction(model: Model, group_channels: int = 16) -> float:
+    """Fraction of PE groups of the grouped layers in which every weight is zero."""
+    occupied = [kept.any(dim=2) for kept in kept_weights(model, group_channels).values()]
+    return 1.0 - sum(int(groups.sum()) for groups in occupied) / sum(groups.numel() for groups in occupied)
+
+
+def zero_fraction(model: Model, group_channels: int = 16) -> float:
+    """Fraction of the grouped layers' weights that are zero ("overall sparsity", dissertation Table 3)."""
+    kept = sum(int(weights.sum()) for weights in kept_weights(model, group_channels).values())
+    return 1.0 - kept / sum(layer.weight.numel() for layer in model.ternary_layers().values())
+
+
+@torch.no_grad()
+def prune_groups(model: Model, group_channels: int = 16) -> None:
+    """Set the weights of a full-precision model that :func:`kept_weights` does not count to zero."""
+    for layer, kept in zip(model.ternary_layers().values(), kept_weights(model, group_channels).values(), strict=True):
+        outputs, channels, kernel, _ = layer.weight.shape
+        layer.weight.mul_(kept.reshape(outputs, -1, kernel, kernel)[:, :channels])
