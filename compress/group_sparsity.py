@@ -36,6 +36,12 @@ def zero_group_fraction(model: Model, group_channels: int = 16) -> float:
     return 1.0 - sum(int(groups.sum()) for groups in occupied) / sum(groups.numel() for groups in occupied)
 
 
+def layer_zero_groups(model: Model, group_channels: int = 16) -> dict[str, float]:
+    """Fraction of each grouped layer's PE groups in which every weight is zero (dissertation Figure 9)."""
+    kept = kept_weights(model, group_channels)
+    return {name: 1.0 - float(weights.any(dim=2).float().mean()) for name, weights in kept.items()}
+
+
 def zero_fraction(model: Model, group_channels: int = 16) -> float:
     """Fraction of the grouped layers' weights that are zero ("overall sparsity", dissertation Table 3)."""
     kept = sum(int(weights.sum()) for weights in kept_weights(model, group_channels).values())

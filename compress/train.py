@@ -25,7 +25,7 @@ from tritforge.compress.augmentation import Augmentation
 from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.evaluation import model_accuracy, settle_statistics
-from tritforge.compress.group_sparsity import prune_groups, zero_group_fraction
+from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
 from tritforge.compress.models import Model
 from tritforge.compress.recipe import FIELDS, Recipe
 from tritforge.compress.topology import build_topology
@@ -251,10 +251,13 @@ def _step(
 
 @torch.no_grad()
 def _epoch_figures(recipe: Recipe, model: Model, dataset: Dataset) -> dict[str, float]:
-    """What the log holds beside the losses: validation accuracy, group sparsity and each layer's clipping threshold."""
+    """What the log holds beside the losses: validation accuracy, group sparsity and clipping thresholds, by layer."""
     figures = {"zero_group_fraction": pruned_fraction(recipe, model)}
     if len(dataset.validation):
         figures["validation_accuracy"] = model_accuracy(model, dataset.validation)
+    if recipe.precision == "ternary" or recipe.penalty > 0:
+        for name, fraction in layer_zero_groups(model, recipe.group_channels).items():
+            figures[f"zero_groups.{name}"] = fraction
     if recipe.penalty > 0 and math.isfinite(recipe.clipping):
         for name, layer in model.ternary_layers().items():
             norms = group_norms(layer.weight, recipe.group_channels)

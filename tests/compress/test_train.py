@@ -17,6 +17,7 @@ from tritforge.compress.deployed import model_of_checkpoint
 from tritforge.compress.recipe import load_recipe
 from tritforge.compress.ternary import TernaryConv2d
 from tritforge.compress.train import CHECKPOINT_FILE, one_cycle, remaining_steps, train
+from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.errors import RecipeError, TritforgeError
 
 
@@ -127,6 +128,15 @@ def test_seeds_give_different_weights_and_the_log_tells_each_layers_threshold(tm
     assert names == [f"delta.{node.name}" for node in whole.model.topology.ternary_nodes()]
     assert all(float(row[name]) > 0 for row in rows for name in names)
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_the_log_tells_the_zero_groups_of_each_layer_which_add_up(whole):
+    with open(whole.folder / "log.csv", newline="", encoding="utf-8") as stream:
+        row = list(csv.DictReader(stream))[-1]
+    sizes = {name: group_norms(layer.weight).numel() for name, layer in whole.model.ternary_layers().items()}
+    zero = sum(sizes[name] * float(row[f"zero_groups.{name}"]) for name in sizes)
+    assert zero == pytest.approx(sum(sizes.values()) * float(row["zero_group_fraction"]), rel=1e-6)
+    assert [name for name in row if name.startswith("zero_groups.")] == [f"zero_groups.{name}" for name in sizes]
 
 
 def test_a_finished_run_is_only_read_again(whole):
