@@ -31,14 +31,30 @@ PRIMITIVES = Path(__file__).resolve().parent / "primitives" / "xc7_primitives.sv
 
 PRIMITIVE_NAMES = ("LUT6_2", "CARRY4")
 
-FLATTENED = frozenset({"add_row", "adder_tree", "carry_chain", "fifo", "pair_row", "ram_tdp"})
-"""Modules that are no units: small ones, whose logic merges with that of the unit around them."""
+FLATTENED = frozenset(
+    {"add_row", "adder_tree", "carry_chain", "drain_sequencer", "fifo", "pair_row", "ram_tdp", "residual_fetch"}
+)
+"""Modules that are no units: small ones, and parts through which paths of another module go in one cycle. Their logic
+merges with that of the unit around them."""
 
 DELAY_PS, NET_PS = 8000, 800
 """Delay that ABC may use up between registers, so that it recovers area on every shorter path, and that of a net."""
 
-DELAYS_PS = {"image_input": 2500}
-"""Tighter delays, of control modules whose area recovered this way would be more than six levels of LUTs deep."""
+DELAYS_PS = {"drain": 2500, "image_input": 2500, "result_output": 2500, "window_loader": 2500}
+"""Tighter delays, of control modules whose area recovered this way would be more than six levels of LUTs deep. Their
+enables and resets stay such: moved into LUTs they would load the logic before them, and lengthen its paths."""
+
+_LUTS_WITHOUT_DFFOPT = (
+    "opt_expr -mux_undef -noclkinv",
+    "read_verilog -icells -lib -specify +/xilinx/abc9_model.v",
+    "abc9",
+    "clean",
+    "xilinx_srl -fixed -minlen 3",
+    "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
+    "opt_lut_ins -tech xilinx",
+    "clean",
+)
+"""The last step of synth_xilinx, less the pass that moves enables and resets into LUTs."""
 
 Parameters = tuple[tuple[str, int], ...]
 
@@ -180,13 +196,15 @@ def _elaboration(unit: Unit, sources: Sequence[Path], boxes: Mapping[str, Path])
 
 
 def _mapping(unit: Unit) -> list[str]:
+    tight = unit.module in DELAYS_PS
+    synthesis = f"synth_xilinx -family xc7 -flatten -abc9 -noiopad -noclkbuf -top {unit.module}"
     return [
         "read_verilog -lib boxes.v",
         "read_rtlil closed.il",
         "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",  # registers that are copies stay apart
         f"scratchpad -set abc9.D {DELAYS_PS.get(unit.module, DELAY_PS)}",
         f"scratchpad -set abc9.W {NET_PS}",
-        f"synth_xilinx -family xc7 -flatten -abc9 -noiopad -noclkbuf -top {unit.module}",
+        *([f"{synthesis} -run begin:map_luts", *_LUTS_WITHOUT_DFFOPT] if tight else [synthesis]),
         f"select ={unit.module}",  # without the library's cells
         "write_json -selected netlist.json",
     ]

@@ -82,19 +82,19 @@ module drain_sequencer
   } drained_t;
 
   pass_t                  next_q;
-  (* keep *) logic        next_slot_q;
-  layer_t                 layer;  // of the next pass
+  (* keep *) logic        layer_slot_q, edge_slot_q, next_slot_q;  // the slot selects fields here and in residual_fetch
+  layer_t                 layer, edge_layer;  // of the next pass, where the map ends
   logic                   next_valid_q, prepared_valid_q, new_tile_q, pool_q, prepare, begins, ends;
   logic [AddrBits-1:0]    first_affine_q;
   logic [BlockBits-1:0]   position_q, mask, base;
   drained_t               prepared_q, drained_q;
 
-  assign layer        = layers_i[next_q.slot];
+  assign layer        = layers_i[layer_slot_q];
+  assign edge_layer   = layers_i[edge_slot_q];
   assign mask         = BlockBits'((ReleaseBits'(1) << layer.buffer_log2) - 1'b1);
   assign base         = (position_q + mask) & ~mask;
   assign prepare      = next_valid_q && !prepared_valid_q;
   assign pass_ready_o = !next_valid_q;
-  // The slot selects fields in two modules: a register for each.
   always_comb begin
     next_o      = next_q;
     next_o.slot = next_slot_q;
@@ -114,7 +114,7 @@ module drain_sequencer
       else if (prepare) position_q <= base + mask + 1'b1;
     end
     if (pass_ready_o) next_q <= pass_i;
-    if (pass_ready_o) next_slot_q <= pass_i.slot;
+    if (pass_ready_o) {layer_slot_q, edge_slot_q, next_slot_q} <= {3{pass_i.slot}};
     if (prepare) begin
       new_tile_q     <= next_q.index == '0;
       pool_q         <= layer.kind == KindPool;
@@ -123,8 +123,8 @@ module drain_sequencer
         slot: next_q.slot, last: next_q.last, first_tile: next_q.first_tile,
         row_start: next_q.index == '0 && next_q.tile_x == '0,
         row_end: next_q.last_of_tile && next_q.tile_x + 1'b1 == layer.tiles_x,
-        lower: next_q.tile_y == 12'(layer.output_height / 12'(Rows)),
-        right: next_q.tile_x == 12'(layer.output_width / 12'(Columns)),
+        lower: next_q.tile_y == 12'(edge_layer.output_height / 12'(Rows)),
+        right: next_q.tile_x == 12'(edge_layer.output_width / 12'(Columns)),
         base: base, taken: ReleaseBits'(BlockBits'(base - position_q)) + ReleaseBits'(mask) + 1'b1,
         last_quad: {(PassQuadBits-LaneBits)'((next_q.last_of_tile ? layer.last_words : 8'(PassWords)) - 1'b1),
                     {LaneBits{1'b1}}}

@@ -75,7 +75,7 @@ module image_input
   logic [HeldBits-1:0] lanes_q;
   logic                         pixel_ends_image_q, pixel_tlast_q, pixel_buffer_q;
 
-  logic beat, last_quad, last_block, last_column, last_row, image_end, batch_end, restart, next_buffer_full;
+  logic beat, last_quad, last_block, last_column, last_row, image_end, batch_end, restart, next_buffer_full, word_ends;
 
   assign last_quad   = header_i.quad_input || quad_q == QuadBits'(Quads - 1);
   assign last_block  = block_q == final_block_q;
@@ -146,11 +146,26 @@ module image_input
     end
   end
 
-  // The word, collected from its beats.
+  // The word, collected from its beats; where they are repeated, each quad of lanes has its own select.
+  assign word_ends = beat && last_quad;
+
+  for (genvar n = 0; n < Quads; n++) begin : gen_quad
+    logic [BeatBits-1:0] quad;
+    if (n == Quads - 1) begin : gen_last
+      assign quad = s_axis_tdata;
+    end else begin : gen_held
+      (* keep *) logic repeat_q;
+      always_ff @(posedge clk_i) repeat_q <= header_i.quad_input;
+      assign quad = repeat_q ? s_axis_tdata : lanes_q[n*BeatBits +: BeatBits];
+    end
+    always_ff @(posedge clk_i) begin
+      if (word_ends) pixel_data_o[n*BeatBits +: BeatBits] <= quad;
+    end
+  end
+
   always_ff @(posedge clk_i) begin
     if (beat) lanes_q <= HeldBits'({s_axis_tdata, lanes_q} >> BeatBits);
-    if (beat && last_quad) begin
-      pixel_data_o       <= header_i.quad_input ? {Quads{s_axis_tdata}} : {s_axis_tdata, lanes_q};
+    if (word_ends) begin
       pixel_row_o        <= row_q;
       pixel_column_o     <= column_q;
       pixel_addr_o       <= (buffer_q ? header_i.input_base_1 : header_i.input_base_0) + chunk_addr_q
@@ -160,7 +175,7 @@ module image_input
       pixel_buffer_q     <= buffer_q;
     end
     if (rst_i || flush_i) pixel_valid_o <= 1'b0;
-    else if (beat && last_quad) pixel_valid_o <= image_end || !s_axis_tlast;
+    else if (word_ends) pixel_valid_o <= image_end || !s_axis_tlast;
     else if (pixel_ready_i) pixel_valid_o <= 1'b0;
   end
 

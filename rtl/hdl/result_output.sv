@@ -42,15 +42,18 @@ module result_output
   localparam int unsigned ImageQuads = PassOutputs / DrainChannels;
   localparam int unsigned Quads      = Images * ImageQuads;
   localparam int unsigned Starts     = 4;
+  localparam int unsigned Halves     = 2;
+  localparam int unsigned HalfLanes  = DrainChannels / Halves;
   localparam int unsigned HeldBits   = $clog2(Quads) + 1;
   localparam int unsigned IndexBits  = $clog2(PassOutputs);
   localparam int unsigned LaneBits   = $clog2(DrainChannels);
   localparam int unsigned HeaderBits = 65 + IndexBits;
 
-  logic                      start_ready, start_valid, start_pop, quad_ready, quad_valid, quad_pop;
+  logic                      start_ready, start_valid, start_pop;
   logic [$clog2(Starts):0]   starts_held;
-  logic [HeldBits-1:0]       quads_held;
-  logic [DrainChannels-1:0][LogitBits-1:0] quad;
+  logic [Halves-1:0]               half_ready, half_valid, half_pop;
+  logic [Halves-1:0][HeldBits-1:0] half_held;
+  logic [Halves-1:0][HalfLanes-1:0][LogitBits-1:0] half;
   logic [31:0]               sequence_number, version;
   logic [IndexBits-1:0]      last_index;
   logic                      closes;
@@ -67,17 +70,20 @@ module result_output
     .count_o(starts_held)
   );
 
-  fifo #(.Width(DrainChannels * LogitBits), .Depth(Quads)) u_quads (
-    .clk_i,
-    .rst_i,
-    .valid_i(quad_valid_i),
-    .ready_o(quad_ready),
-    .data_i(quad_i),
-    .valid_o(quad_valid),
-    .ready_i(quad_pop),
-    .data_o(quad),
-    .count_o(quads_held)
-  );
+  // Each half of a quad leaves by itself, so that no address reaches all of the memory.
+  for (genvar h = 0; h < Halves; h++) begin : gen_half
+    fifo #(.Width(HalfLanes * LogitBits), .Depth(Quads)) u_logits (
+      .clk_i,
+      .rst_i,
+      .valid_i(quad_valid_i),
+      .ready_o(half_ready[h]),
+      .data_i(quad_i[h*HalfLanes +: HalfLanes]),
+      .valid_o(half_valid[h]),
+      .ready_i(half_pop[h]),
+      .data_o(half[h]),
+      .count_o(half_held[h])
+    );
+  end
 
   // ---- Room: what is held, and the results whose logits are still to come. ----
   localparam int unsigned CountBits = IndexBits - LaneBits;
@@ -100,7 +106,7 @@ module result_output
 
   assign complete = quad_valid_i && arrived_q == last_quad;
   assign space_o  = 32'(starts_held) + 32'(reserved_q) - 32'(counts_held) < Starts &&
-                    32'(quads_held) + (32'(reserved_q) + 1) * ImageQuads <= Quads;
+                    32'(half_held[Halves-1]) + (32'(reserved_q) + 1) * ImageQuads <= Quads;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
@@ -113,28 +119,42 @@ module result_output
   end
 
   // ---- The result that leaves: first its header, then logit index_q. ----
-  logic                 in_logits_q, beat, last_logit;
-  logic [IndexBits-1:0] index_q;
-  logic [LogitBits-1:0] logit;
+  // Two selects, one for the lower half of the beat.
+  (* keep *) logic        in_logits_q, low_logits_q;
+  logic                   beat, last_logit;
+  logic [IndexBits-1:0]   index_q;
+  logic [LaneBits-1:0]    lane;
+  logic [63:0]            logit, header;
 
-  assign logit         = quad[index_q[LaneBits-1:0]];
+  assign lane          = index_q[LaneBits-1:0];
+  assign logit         = 64'(signed'(half[32'(lane) / HalfLanes][32'(lane) % HalfLanes]));
+  assign header        = {version, sequence_number};
   assign last_logit    = in_logits_q && index_q == last_index;
-  assign m_axis_tvalid = in_logits_q ? quad_valid : start_valid;
-  assign m_axis_tdata  = in_logits_q ? {{(64 - LogitBits){logit[LogitBits-1]}}, logit} : {version, sequence_number};
+  assign m_axis_tvalid = in_logits_q ? half_valid[32'(lane) / HalfLanes] : start_valid;
+  assign m_axis_tdata  = {in_logits_q ? logit[63:32] : header[63:32], low_logits_q ? logit[31:0] : header[31:0]};
   assign m_axis_tkeep  = '1;
   assign m_axis_tlast  = last_logit && closes;
   assign beat          = m_axis_tvalid && m_axis_tready;
-  assign quad_pop      = beat && in_logits_q && (index_q[LaneBits-1:0] == '1 || last_logit);
   assign start_pop     = beat && last_logit;
+
+  // A half leaves with its last logit, or unread with the result's.
+  always_comb begin
+    for (int unsigned h = 0; h < Halves; h++) begin
+      half_pop[h] = beat && in_logits_q && (32'(lane) == (h + 1) * HalfLanes - 1 ||
+                                            (last_logit && 32'(lane) < (h + 1) * HalfLanes));
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     batch_done_o <= beat && m_axis_tlast && !rst_i;
     if (rst_i) begin
-      in_logits_q <= 1'b0;
-      index_q     <= '0;
+      in_logits_q  <= 1'b0;
+      low_logits_q <= 1'b0;
+      index_q      <= '0;
     end else if (beat) begin
-      in_logits_q <= !last_logit;
-      index_q     <= in_logits_q && !last_logit ? index_q + 1'b1 : '0;
+      in_logits_q  <= !last_logit;
+      low_logits_q <= !last_logit;
+      index_q      <= in_logits_q && !last_logit ? index_q + 1'b1 : '0;
     end
   end
 
@@ -147,7 +167,8 @@ module result_output
       assert (!reserve_i || space_o) else $error("result_output: an image started without space");
       assert (!start_valid_i || (start_ready && counts_ready && 32'(reserved_q) > 32'(counts_held)))
       else $error("result_output: a result was started that was not reserved");
-      assert (!quad_valid_i || (quad_ready && counts_valid)) else $error("result_output: logits without a result");
+      assert (!quad_valid_i || (half_ready == '1 && counts_valid))
+      else $error("result_output: logits without a result");
       assert (!start_valid_i || (start_count_i != '0 && 32'(start_count_i) <= PassOutputs))
       else $error("result_output: a result of %0d logits", start_count_i);
     end
