@@ -1,0 +1,258 @@
+"""Named experiments: the training runs behind the tables and figures of dissertation chapter 2.
+
+A run is its resolved recipe; its method and its name follow from the recipe. Runs that are equal have one name, and so
+one record, whichever experiments they belong to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from tritforge.compress.models import FLOAT_BITS
+from tritforge.compress.recipe import Recipe, load_recipe, replace_values
+from tritforge.errors import DataError, RecipeError
+
+PENALTY, CLIPPING = 5e-4, 1.2
+"""λ and *a* of every table that does not vary them."""
+DEPLOYABLE = ((5e-4, 1.2), (1e-3, 2.0))
+"""λ and *a* meant to leave at least a quarter and at least a half of the groups zero, with 8-bit activations."""
+SWEEP = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3)
+GRID = ((5e-4, 1e-3, 2e-3), (1.0, 1.2, 1.6, 2.0))
+HELD_OUT = 0.1
+"""Part of the training images that a choice of λ and *a* is made on."""
+SEEDS = (0, 1, 2)
+TOPOLOGIES = ("resnet20", "resnet32", "resnet44", "resnet56")
+PE_SIZES = (16, 8, 4, 2, 1)
+ENDS: tuple[dict[str, Any], ...] = (
+    {"end_layers": "float"},
+    {"end_layers": "integer", "end_layer_bits": 8},
+    {"end_layers": "integer", "end_layer_bits": 5},
+    {"end_layers": "ternary"},
+)
+
+METHODS = ("full precision", "ternary", "pruning", "naive", "clipped")
+"""Dissertation Table 3: nothing; ternary weights; group lasso; both at once (eq. 2.5); both with clipping (eq. 2.6)."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A training schedule: what its recipes end in, epochs of a run, and of one of those that only compare settings."""
+
+    suffix: str
+    epochs: int
+    short_epochs: int
+
+
+SCHEDULES = {"modern": Schedule("", 20, 6), "paper": Schedule("_paper", 160, 160)}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A name, what it is for, and its runs in the order in which they are done."""
+
+    name: str
+    purpose: str
+    runs: tuple[Recipe, ...]
+
+
+def method_recipe(
+    method: str,
+    *,
+    schedule: str = "modern",
+    short: bool = False,
+    penalty: float = PENALTY,
+    clipping: float = CLIPPING,
+    **values: Any,
+) -> Recipe:
+    """The recipe of a method, by default as dissertation 2.3.1 sets it: real activations, real first and last layer.
+
+    Args:
+        method: one of :data:`METHODS`.
+        schedule: one of :data:`SCHEDULES`.
+        short: with the schedule's epochs of a run that only compares settings.
+        penalty: λ of a method that prunes.
+        clipping: *a* of the method ``clipped``.
+        values: further keys of the recipe.
+    """
+    kind = SCHEDULES[schedule]
+    real = method in ("full precision", "pruning")
+    recipe = load_recipe(f"cifar10_{'float' if real else 'ternary'}{kind.suffix}")
+    chosen: dict[str, Any] = {
+        "epochs": kind.short_epochs if short else kind.epochs,
+        "validation_fraction": 0.0,
+        "threads": 1,
+        "penalty": 0.0 if method in ("full precision", "ternary") else penalty,
+        "clipping": clipping if method == "clipped" else math.inf,
+    }
+    if not real:
+        chosen |= {"activation_bits": FLOAT_BITS, "end_layers": "float"}
+    return replace_values(recipe, chosen | values, "the experiment")
+
+
+def method_of(recipe: Recipe) -> str:
+    """The method that a recipe is."""
+    if recipe.precision == "float":
+        return "pruning" if recipe.penalty > 0 else "full precision"
+    if recipe.penalty == 0:
+        return "ternary"
+    return "clipped" if math.isfinite(recipe.clipping) else "naive"
+
+
+def activations_of(recipe: Recipe) -> int:
+    """Bits of the activations; 32 stands for floating point."""
+    return FLOAT_BITS if recipe.precision == "float" else recipe.activation_bits
+
+
+def run_name(recipe: Recipe) -> str:
+    """What a run is called: ``resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0``.
+
+    In order: topology, method, activation bits, λ, *a*, PE group size if not 16, end layers if they are not of the
+    activations' kind, part held out, epochs, schedule, seed.
+    """
+    parts = [recipe.topology, method_of(recipe).replace(" ", "_"), f"a{activations_of(recipe)}"]
+    if recipe.penalty > 0:
+        parts.append(f"l{_scientific(recipe.penalty)}")
+        if math.isfinite(recipe.clipping):
+            parts.append(f"c{recipe.clipping:g}")
+    if recipe.group_channels != 16:
+        parts.append(f"g{recipe.group_channels}")
+    ends = end_layers_of(recipe)
+    if ends != ("float" if activations_of(recipe) == FLOAT_BITS else "integer8"):
+        parts.append(f"ends_{ends}")
+    if recipe.validation_fraction > 0:
+        parts.append(f"v{recipe.validation_fraction:g}")
+    return "-".join([*parts, f"e{recipe.epochs}", recipe.schedule, f"s{recipe.seed}"])
+
+
+def end_layers_of(recipe: Recipe) -> str:
+    """``float``, ``ternary``, or ``integer`` with its bits."""
+    if recipe.precision == "float":
+        return "float"
+    return f"integer{recipe.end_layer_bits}" if recipe.end_layers == "integer" else recipe.end_layers
+
+
+def experiments(schedule: str = "modern") -> dict[str, Experiment]:
+    """All experiments by name.
+
+    Raises:
+        RecipeError: an unknown schedule.
+    """
+    if schedule not in SCHEDULES:
+        raise RecipeError(f"the schedule is {schedule!r}; allowed are {', '.join(SCHEDULES)}")
+
+    def run(method: str, **values: Any) -> Recipe:
+        return method_recipe(method, schedule=schedule, **values)
+
+    deeper = TOPOLOGIES[1:]
+    whole = ("full precision", "clipped")
+    made = (
+        Experiment(
+            "table3",
+            "Table 3: five methods, ResNet-20 with seeds, then deeper",
+            (
+                *(run(method) for method in METHODS),
+                *(run(method, seed=seed) for seed in SEEDS[1:] for method in ("full precision", "naive", "clipped")),
+                *(run(method, topology=topology) for topology in deeper for method in METHODS),
+            ),
+        ),
+        Experiment(
+            "table1",
+            "Table 1: full precision and clipped, ResNet-20 to 56, three seeds",
+            (
+                *(run(method, seed=seed) for seed in SEEDS for method in whole),
+                *(
+                    run(method, topology=topology, seed=seed)
+                    for seed in SEEDS
+                    for topology in deeper
+                    for method in whole
+                ),
+            ),
+        ),
+        Experiment(
+            "table6",
+            "Table 6: PE groups of 16, 8, 4, 2 and 1 channels",
+            tuple(run("clipped", short=True, group_channels=size) for size in PE_SIZES),
+        ),
+        Experiment(
+            "lambda-sweep",
+            "accuracy against zero groups, naive and clipped, over λ",
+            tuple(run(method, penalty=penalty) for penalty in SWEEP for method in ("naive", "clipped")),
+        ),
+        Experiment(
+            "lambda-clipping",
+            "the choice of λ and a on held-out training images",
+            tuple(
+                run("clipped", short=True, penalty=penalty, clipping=clipping, validation_fraction=HELD_OUT)
+                for penalty in GRID[0]
+                for clipping in GRID[1]
+            ),
+        ),
+        Experiment(
+            "deployable",
+            "8-bit activations, integer first and last layer: what the accelerator runs",
+            tuple(
+                run("clipped", penalty=penalty, clipping=clipping, activation_bits=8, end_layers="integer")
+                for penalty, clipping in DEPLOYABLE
+            ),
+        ),
+        Experiment(
+            "ends",
+            "first and last layer float, 8-bit, 5-bit and ternary, with 8-bit activations",
+            tuple(run("clipped", short=True, activation_bits=8, **ends) for ends in ENDS),
+        ),
+    )
+    return {experiment.name: experiment for experiment in made}
+
+
+def find_experiment(name: str, schedule: str = "modern") -> Experiment:
+    """An experiment by name.
+
+    Raises:
+        RecipeError: an unknown name or schedule.
+    """
+    known = experiments(schedule)
+    if name not in known:
+        raise RecipeError(f"there is no experiment {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def with_seeds(runs: Iterable[Recipe], seeds: Sequence[int]) -> tuple[Recipe, ...]:
+    """Every distinct run with each of the seeds instead of its own."""
+    return tuple(dict.fromkeys(replace(run, seed=seed) for seed in seeds for run in runs))
+
+
+def matching(runs: Iterable[Recipe], pattern: str) -> tuple[Recipe, ...]:
+    """Runs whose name holds the pattern, in which ``*`` and ``?`` stand for any text and any character.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    runs = tuple(runs)
+    found = tuple(run for run in runs if fnmatchcase(run_name(run), f"*{pattern}*"))
+    if not found:
+        raise RecipeError(f"no run's name holds {pattern!r}; the runs are {', '.join(map(run_name, runs))}")
+    return found
+
+
+def data_values(data_folder: str) -> dict[str, str]:
+    """``dataset`` and ``data_folder`` of a recipe for what lies at a path.
+
+    Raises:
+        DataError: neither a folder of an unpacked CIFAR-10 archive nor a pack of images.
+    """
+    path = Path(data_folder)
+    if path.is_file() and path.suffix == ".npz":
+        return {"dataset": "packed", "data_folder": data_folder}
+    if any((path / name).is_file() for name in ("data_batch_1.bin", "data_batch_1")):
+        return {"dataset": "cifar10", "data_folder": data_folder}
+    raise DataError(f"{data_folder} is neither the folder of an unpacked CIFAR-10 archive nor a .npz pack of images")
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from experiment_samples import write_small_pack
+
+from tritforge.cli.main import run
+from tritforge.results import read_result
+
+
+@pytest.fixture()
+def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    return write_small_pack(Path("small_jpeg.npz")).name
+
+
+def run_table3(pack: str, *options: str) -> int:
+    return run(
+        ["experiment", "run", "table3", "--data-folder", pack, "--epochs", "1", "--only", "resnet20-*s2", *options]
+    )
+
+
+def test_a_budget_leaves_the_rest_to_the_next_call(
+    pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_table3(pack, "--budget", "0", "--json", "first.json") == 0
+    told = capsys.readouterr().out
+    full, naive, clipped = (
+        f"resnet20-{what}-e1-one_cycle-s2"
+        for what in ("full_precision-a32", "naive-a32-l5e-4", "clipped-a32-l5e-4-c1.2")
+    )
+    assert "0 of 3 runs recorded" in told and f"{full}: top1 " in told
+    assert f"the time is over; no run is under way; without a record: {naive}, {clipped}" in told
+    assert read_result("first.json").metrics == {"runs": [full, naive, clipped], "missing": [naive, clipped]}
+    assert run_table3(pack) == 0
+    told = capsys.readouterr().out
+    assert "1 of 3 runs recorded" in told and f"{full}: top1" not in told and "without a record" not in told
+    recorded = sorted(path.stem for path in Path("reports/results/training").iterdir())
+    assert recorded == sorted([full, naive, clipped])
+    assert run(["experiment", "list", "table3", "--epochs", "1", "--only", "s2", "--json", "list.json"]) == 0
+    assert [row["recorded"] for row in read_result("list.json").metrics["rows"]] == [True] * 3
+
+
+def test_seeds_of_the_runs_are_replaced(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["experiment", "list", "table3", "--seeds", "5, 8", "--only", "resnet20-t"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == [f"resnet20-ternary-a32-e20-one_cycle-s{seed}" for seed in (5, 8)]
+
+
+def test_experiments_are_listed(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["experiment", "list"]) == 0
+    told = capsys.readouterr().out
+    for text in ("table1", "table3", "table6", "lambda-sweep", "lambda-clipping", "deployable", "ends", "0 of  26"):
+        assert text in told
+    assert run(["experiment", "list", "table6", "--schedule", "paper"]) == 0
+    assert "resnet20-clipped-a32-l5e-4-c1.2-g8-e160-steps-s0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "table9", "--data-folder", "small_jpeg.npz"], "there is no experiment 'table9'; there are table3"),
+        (["run", "table3", "--data-folder", "."], ". is neither the folder of an unpacked CIFAR-10 archive nor"),
+        (
+            ["run", "table3", "--data-folder", "small_jpeg.npz", "--seeds", "a"],
+            "--seeds is 'a'; it takes whole numbers",
+        ),
+        (["run", "table3", "--data-folder", "small_jpeg.npz", "--only", "vgg"], "no run's name holds 'vgg'"),
+        (["run", "table3", "--data-folder", "small_jpeg.npz", "--device", "none"], "device is 'none'"),
+        (["run", "table3"], "Missing option '--data-folder'"),
+        (["list", "--schedule", "long"], "the schedule is 'long'; allowed are modern, paper"),
+    ],
+)
+def test_mistakes_are_told(pack: str, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["experiment", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not Path("reports").exists()
+
+
+def test_a_damaged_record_is_told(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_table3(pack, "--budget", "0") == 0
+    path = next(Path("reports/results/training").iterdir())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 7}))
+    assert run_table3(pack) == 2
+    assert f"{path}: schema is 7, but must be 1" in capsys.readouterr().err
+
+
+def test_an_interruption_is_resumable(
+    pack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tritforge.compress import experiment_run
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment_run, "train", interrupted)
+        assert run_table3(pack) == 130
+    assert capsys.readouterr().err.strip().endswith("interrupted; run the same command again to resume")
+    assert run_table3(pack, "--budget", "0") == 0

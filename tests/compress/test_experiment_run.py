@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from experiment_samples import small_run, write_small_pack
+
+from tritforge.compress.checkpoint import load_checkpoint
+from tritforge.compress.data import Dataset
+from tritforge.compress.evaluation import model_accuracy
+from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run, missing_runs
+from tritforge.compress.experiments import METHODS, method_recipe, run_name
+from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
+from tritforge.compress.models import Model
+from tritforge.compress.recipe import Recipe
+from tritforge.compress.run_record import (
+    history,
+    read_record,
+    record_path,
+    run_metrics,
+    run_result,
+    weights_digest,
+)
+from tritforge.compress.train import TrainingRun, build_model, recipe_dataset, train
+from tritforge.errors import ResultFileError
+from tritforge.results import write_result
+
+
+@contextmanager
+def silent(_name: str, _steps: int) -> Iterator[Callable[[float], None]]:
+    yield lambda count: None
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_pack(tmp_path_factory.mktemp("data") / "small_jpeg.npz")
+
+
+def do(recipe: Recipe, folder: Path, deadline: float | None = None) -> None:
+    do_run(recipe, folder / "results", folder / "runs", recipe_dataset(recipe), silent, deadline)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_recorded(method: str, pack: Path, tmp_path: Path) -> None:
+    recipe = small_run(method, pack)
+    do(recipe, tmp_path)
+    record = read_record(tmp_path / "results", recipe, "small_jpeg")
+    assert record is not None
+    m = record.metrics
+    assert (m["method"], m["model"], m["dataset"], m["epochs"], m["activations"]) == (
+        method,
+        "residual3",
+        "small_jpeg",
+        3,
+        32,
+    )
+    assert m["penalty"] == recipe.penalty and m["clipping"] == (recipe.clipping if method == "clipped" else None)
+    assert m["compression"] == pytest.approx(
+        32 / ((1 - m["zero_group_fraction"]) * (2 if recipe.precision == "ternary" else 32))
+    )
+    assert m["history"]["epoch"] == [1, 2, 3] and len(m["history"]["loss"]) == 3
+    assert [sum(one["counts"]) for one in m["histograms"].values()] == [16 * 16 * 9, 32 * 32 * 9]
+    assert [len(norms) for norms in m["group_norms"].values()] == [32, 64]
+    assert {len(row) for row in m["trits"].get("stage1.block1.conv1", [])} == (
+        {144} if recipe.precision == "ternary" else set()
+    )
+    model = _model(recipe, tmp_path / "runs" / run_name(recipe))
+    assert m["weights_digest"] == weights_digest(model)
+    assert m["top1"] == model_accuracy(model, recipe_dataset(recipe).test)
+    assert str(pack.parent) not in record_path(tmp_path / "results", recipe).read_text()
+
+
+def test_sparsity_is_told_by_layer_and_as_a_whole(pack: Path, tmp_path: Path) -> None:
+    recipe = small_run("clipped", pack)
+    done = train(recipe, tmp_path)
+    with torch.no_grad():
+        for layer, empty in zip(done.model.ternary_layers().values(), (4, 0, 8, 16), strict=True):
+            layer.weight[:empty] = 0
+    metrics = run_metrics(recipe, replace(done, zero_group_fraction=zero_group_fraction(done.model)))
+    layers = metrics["layers"]
+    assert layers["zero_group_fraction"] == [0.25, 0.0, 0.25, 0.5]
+    assert metrics["zero_group_fraction"] == (4 + 8 + 64 / 2) / (16 + 16 + 32 + 64)
+    assert metrics["zero_fraction"] == zero_fraction(done.model) > metrics["zero_group_fraction"]
+    assert metrics["compression"] == 16 / (1 - metrics["zero_group_fraction"])
+    assert metrics["trits"]["stage1.block1.conv1"][:4] == ["0" * 144] * 4
+    assert metrics["group_norms"]["stage2.block1.conv2"][:32] == [0.0] * 32
+
+
+def _model(recipe: Recipe, folder: Path) -> Model:
+    checkpoint = load_checkpoint(folder)
+    model = build_model(recipe, (3, 8, 8), 3, checkpoint.zero_point)
+    model.load_state_dict(checkpoint.model)
+    return model.eval()
+
+
+def test_pieces_make_the_record_that_one_go_makes(pack: Path, tmp_path: Path) -> None:
+    recipe = small_run("clipped", pack)
+    do(recipe, tmp_path / "whole")
+    stands = []
+    while read_record(tmp_path / "pieces" / "results", recipe) is None:
+        try:
+            do(recipe, tmp_path / "pieces", deadline=time.perf_counter())
+        except OutOfTimeError as error:
+            stands.append(str(error))
+    assert stands == [f"step {step} of 9" for step in (2, 4, 6, 8)]
+    whole, pieces = (read_record(tmp_path / name / "results", recipe) for name in ("whole", "pieces"))
+    assert whole is not None and pieces is not None
+    assert pieces.metrics == whole.metrics and pieces.arguments == whole.arguments
+    assert pieces.seconds > 0
+
+
+def test_a_deadline_far_away_does_not_stop(pack: Path, tmp_path: Path) -> None:
+    do(small_run("ternary", pack), tmp_path, deadline=time.perf_counter() + 3600)
+
+
+def test_a_finished_training_without_a_record_is_only_evaluated(pack: Path, tmp_path: Path) -> None:
+    recipe = small_run("ternary", pack)
+    done = train(recipe, tmp_path / "runs" / run_name(recipe))
+    do(recipe, tmp_path)
+    record = read_record(tmp_path / "results", recipe)
+    assert record is not None and record.metrics["weights_digest"] == weights_digest(done.model)
+
+
+def test_a_held_out_part_is_measured_instead_of_the_test_part(pack: Path, tmp_path: Path) -> None:
+    recipe = small_run("clipped", pack, validation_fraction=0.25)
+    data = recipe_dataset(recipe)
+    done = train(recipe, tmp_path / "run", dataset=data)
+    unseen = replace(done, dataset=_without_test(data))
+    metrics = run_metrics(recipe, unseen)
+    assert metrics["validation_accuracy"] == model_accuracy(done.model, data.validation) and "top1" not in metrics
+
+
+def _without_test(data: Dataset) -> Dataset:
+    return replace(data, test=data.test.take([]))  # type: ignore[arg-type]
+
+
+def test_an_integer_network_is_measured_too(pack: Path, tmp_path: Path) -> None:
+    recipe = small_run("clipped", pack, activation_bits=8, end_layers="integer")
+    do(recipe, tmp_path)
+    record = read_record(tmp_path / "results", recipe)
+    assert record is not None and 0 <= record.metrics["integer_top1"] <= 100
+
+
+def test_only_missing_runs_are_done(pack: Path, tmp_path: Path) -> None:
+    recipes = [small_run(method, pack) for method in ("ternary", "clipped")]
+    assert missing_runs(recipes, tmp_path / "results") == recipes
+    do(recipes[0], tmp_path)
+    assert missing_runs(recipes, tmp_path / "results") == recipes[1:]
+    elsewhere = replace(recipes[0], threads=2, checkpoint_steps=9, device="meta")
+    assert missing_runs([elsewhere], tmp_path / "results") == []
+
+
+def test_a_record_of_something_else_is_refused(pack: Path, tmp_path: Path) -> None:
+    recipe, results = small_run("ternary", pack), tmp_path / "results"
+    do(recipe, tmp_path)
+    with pytest.raises(ResultFileError, match="records a run with learning_rate = 0.2, not 0.3"):
+        missing_runs([replace(recipe, learning_rate=0.3)], results)
+    with pytest.raises(ResultFileError, match="records a run on small_jpeg, not cifar10; choose another folder"):
+        missing_runs([replace(recipe, dataset="cifar10")], results)
+    path = record_path(results, recipe)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"schema": 2}))
+    with pytest.raises(ResultFileError, match="schema is 2, but must be 1"):
+        missing_runs([recipe], results)
+    path.write_text(json.dumps(document | {"command": "tritforge train"}))
+    with pytest.raises(ResultFileError, match="is not the record of a training run"):
+        missing_runs([recipe], results)
+
+
+def test_a_long_log_is_thinned_to_its_last_epoch(tmp_path: Path) -> None:
+    rows = [f"{10 * epoch},{epoch},{1 / epoch}" for epoch in range(1, 161)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,epoch,loss", *rows]) + "\n")
+    columns = history(tmp_path / "log.csv")
+    assert columns["epoch"] == list(range(6, 161, 7)) and columns["loss"][-1] == 0.00625
+
+
+def test_the_longest_record_is_small(tmp_path: Path) -> None:
+    recipe = method_recipe("clipped", schedule="paper", topology="resnet56")
+    data = _without_test(recipe_dataset(small_run("clipped", write_small_pack(tmp_path / "p.npz"))))
+    model = build_model(recipe, (3, 32, 32), 10, (128, 128, 128))
+    layers = [f"{kind}.{name}" for kind in ("delta", "zero_groups") for name in model.ternary_layers()]
+    header = ["step", "epoch", "loss", "penalty", "learning_rate", *layers]
+    lines = [",".join([str(epoch), str(epoch), *["0.123456789"] * (len(header) - 2)]) for epoch in range(1, 161)]
+    (tmp_path / "log.csv").write_text("\n".join([",".join(header), *lines]) + "\n")
+    done = TrainingRun(tmp_path, model, data, None, 0.0, 12.3456789, 0.123456789, 0)  # type: ignore[arg-type]
+    write_result(tmp_path / "record.json", run_result(recipe, done, 1.0))
+    assert (tmp_path / "record.json").stat().st_size < 60_000
+
+
+def test_a_data_set_is_kept_while_it_is_used(pack: Path) -> None:
+    shelf, recipe = DatasetShelf(), small_run("ternary", pack)
+    first = shelf.get(recipe)
+    assert shelf.get(replace(recipe, seed=1)) is first
+    assert len(shelf.get(replace(recipe, validation_fraction=0.25)).validation) == 12

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from tritforge.compress.experiments import (
+    METHODS,
+    SCHEDULES,
+    data_values,
+    experiments,
+    find_experiment,
+    matching,
+    method_of,
+    method_recipe,
+    run_name,
+    with_seeds,
+)
+from tritforge.compress.recipe import load_recipe, parse_recipe, recipe_names
+from tritforge.errors import DataError, RecipeError
+
+ALL = [run for schedule in SCHEDULES for one in experiments(schedule).values() for run in one.runs]
+
+
+def test_equal_runs_have_one_name_and_other_runs_another() -> None:
+    assert len({run_name(run) for run in ALL}) == len(set(ALL)) < len(ALL)
+
+
+def test_names_stay_as_they_are() -> None:
+    names = [run_name(run) for run in find_experiment("table3").runs[:5]]
+    assert names == [
+        "resnet20-full_precision-a32-e20-one_cycle-s0",
+        "resnet20-ternary-a32-e20-one_cycle-s0",
+        "resnet20-pruning-a32-l5e-4-e20-one_cycle-s0",
+        "resnet20-naive-a32-l5e-4-e20-one_cycle-s0",
+        "resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0",
+    ]
+    other = method_recipe("clipped", penalty=1.25e-4, clipping=2, group_channels=8, seed=3, validation_fraction=0.1)
+    other = replace(other, activation_bits=8, end_layers="integer", end_layer_bits=5)
+    assert run_name(other) == "resnet20-clipped-a8-l1.25e-4-c2-g8-ends_integer5-v0.1-e20-one_cycle-s3"
+
+
+def test_tables_share_runs() -> None:
+    names = {name: {run_name(run) for run in one.runs} for name, one in experiments().items()}
+    assert len(names["table1"] & names["table3"]) == 12
+    assert names["lambda-sweep"] & names["table3"] == {
+        "resnet20-naive-a32-l5e-4-e20-one_cycle-s0",
+        "resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0",
+    }
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_is_what_its_recipe_is(method: str, schedule: str) -> None:
+    recipe = method_recipe(method, schedule=schedule)
+    assert method_of(recipe) == method
+    assert recipe.precision == ("float" if method in ("full precision", "pruning") else "ternary")
+    assert (recipe.penalty > 0) == (method in ("pruning", "naive", "clipped"))
+    assert math.isfinite(recipe.clipping) == (method == "clipped")
+    assert recipe.validation_fraction == 0
+    if recipe.precision == "ternary":
+        assert (recipe.activation_bits, recipe.end_layers) == (32, "float")
+
+
+def test_the_papers_schedule_steps_at_80_and_120() -> None:
+    recipe = method_recipe("clipped", schedule="paper")
+    assert (recipe.schedule, recipe.epochs, recipe.learning_rate, recipe.decay) == ("steps", 160, 0.1, 0.1)
+    assert [fraction * recipe.epochs for fraction in recipe.milestones] == [80, 120]
+
+
+def test_the_full_precision_run_is_the_recipe_of_that_name() -> None:
+    plain = load_recipe("cifar10_float", ["epochs=20", "validation_fraction=0.0", "threads=1"])
+    assert method_recipe("full precision") == plain
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("cifar10")])
+def test_schedules_differ_in_nothing_but_the_schedule(name: str) -> None:
+    other = load_recipe(name.removesuffix("_paper"))
+    changed = {one.name for one in fields(other) if getattr(other, one.name) != getattr(load_recipe(name), one.name)}
+    assert changed <= {"epochs", "schedule", "learning_rate", "weight_decay", "threads", "validation_fraction"} | (
+        {"activation_bits", "end_layers"} if "ternary" in name else set()
+    )
+
+
+def test_a_recipe_survives_its_text() -> None:
+    assert all(parse_recipe(run.to_toml(), "the text") == run for run in ALL)
+
+
+def test_seeds_replace_those_of_the_runs() -> None:
+    runs = with_seeds(find_experiment("table1").runs, [4, 7])
+    assert [run.seed for run in runs] == [4] * 8 + [7] * 8
+    assert len({run_name(run) for run in runs}) == 16
+
+
+def test_runs_are_picked_by_a_part_of_their_name() -> None:
+    runs = find_experiment("table3").runs
+    assert {run.topology for run in matching(runs, "resnet32")} == {"resnet32"}
+    assert [run_name(run) for run in matching(runs, "resnet20-naive*s1")] == [
+        "resnet20-naive-a32-l5e-4-e20-one_cycle-s1"
+    ]
+    with pytest.raises(RecipeError, match="no run's name holds 'vgg'; the runs are resnet20-full"):
+        matching(runs, "vgg")
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="no experiment 'table9'; there are table3, table1, .*ends"):
+        find_experiment("table9")
+    with pytest.raises(RecipeError, match="schedule is 'long'; allowed are modern, paper"):
+        experiments("long")
+
+
+def test_data_are_told_by_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "images.npz").write_bytes(b"")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "data_batch_1.bin").write_bytes(b"")
+    assert data_values(str(tmp_path / "images.npz"))["dataset"] == "packed"
+    assert data_values(str(tmp_path / "archive"))["dataset"] == "cifar10"
+    for wrong in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError, match="neither the folder of an unpacked CIFAR-10 archive nor a .npz pack"):
+            data_values(str(wrong))
