@@ -12,9 +12,8 @@ from torch import Tensor
 from tritforge.compress.checkpoint import Checkpoint, CheckpointError
 from tritforge.compress.evaluation import track_scales
 from tritforge.compress.export import export_network
-from tritforge.compress.models import Model
+from tritforge.compress.models import Model, build_model
 from tritforge.compress.ternary import TernaryScale, ternary_scale
-from tritforge.compress.train import build_model
 from tritforge.network import Network
 from tritforge.network_digest import network_digest
 from tritforge.pe_groups import group_weights, ungroup_weights

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from tritforge.compress.activations import ActivationQuantiser
 from tritforge.compress.integer_weights import WEIGHT_BITS, IntegerConv2d, IntegerLinear
+from tritforge.compress.recipe import Recipe
 from tritforge.compress.ternary import TernaryConv2d, TernaryLinear
-from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode, Topology
+from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode, Topology, build_topology
 from tritforge.errors import RecipeError
 from tritforge.network import INPUT
 
@@ -167,6 +168,21 @@ class Model(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.maps(pixels)[self.topology.nodes[-1].name].float()
+
+
+def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_point: tuple[int, ...]) -> Model:
+    """The recipe's model with freshly drawn weights (from torch's global generator), in the recipe's memory layout."""
+    topology = build_topology(recipe.topology, image, classes, recipe.widths, recipe.group_channels)
+    model = Model(
+        topology,
+        zero_point,
+        recipe.precision,
+        recipe.activation_bits,
+        recipe.layers,
+        recipe.end_layers,
+        recipe.end_layer_bits,
+    )
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # type: ignore[call-overload]
 
 
 def _ternary_layer(kind: str) -> type[nn.Module]:

@@ -26,9 +26,8 @@ from tritforge.compress.checkpoint import Checkpoint, environment_differences, l
 from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.evaluation import model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
-from tritforge.compress.models import Model
+from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import FIELDS, Recipe
-from tritforge.compress.topology import build_topology
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.errors import RecipeError
 from tritforge.files import atomic_write
@@ -63,20 +62,6 @@ class TrainingRun:
     validation_accuracy: float | None
     zero_group_fraction: float
     resumed_from: int
-
-
-def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_point: tuple[int, ...]) -> Model:
-    """The recipe's model with freshly drawn weights (from torch's global generator)."""
-    topology = build_topology(recipe.topology, image, classes, recipe.widths, recipe.group_channels)
-    return Model(
-        topology,
-        zero_point,
-        recipe.precision,
-        recipe.activation_bits,
-        recipe.layers,
-        recipe.end_layers,
-        recipe.end_layer_bits,
-    )
 
 
 def recipe_dataset(recipe: Recipe) -> Dataset:
@@ -156,8 +141,6 @@ def train(
     device = _device(recipe)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe, dataset.image_shape, dataset.classes, dataset.zero_point()).to(device)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(recipe, model)
     generator = torch.Generator().manual_seed(recipe.seed)
     per_epoch = steps_per_epoch(recipe, dataset)
@@ -180,7 +163,9 @@ def train(
             order = torch.randperm(len(labels), generator=generator)
         chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size].to(device)
         rate = learning_rate(recipe, step, total)
-        loss, penalty = _step(recipe, model, optimizer, rate, augment(images[chosen], generator), labels[chosen])
+        loss, penalty = training_step(
+            recipe, model, optimizer, rate, augment(images[chosen], generator), labels[chosen]
+        )
         log.gather(loss, penalty)
         if position == per_epoch - 1:
             log.write(
@@ -227,7 +212,7 @@ def pruned_fraction(recipe: Recipe, model: Model) -> float:
     return zero_group_fraction(model, recipe.group_channels)
 
 
-def _step(
+def training_step(
     recipe: Recipe, model: Model, optimizer: torch.optim.Optimizer, rate: float, images: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step; returns the data loss and the penalty, detached."""

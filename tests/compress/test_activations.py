@@ -67,3 +67,16 @@ def test_multi_bit_gradient_passes_unchanged():
     layer = IntegerLinear(4, 2)
     layer(torch.eye(4)).sum().backward()
     assert torch.equal(layer.weight.grad, torch.ones(2, 4))
+
+
+def test_gradient_is_the_plain_formula_in_the_layout_of_the_maps():
+    module = quantiser(0.013)
+    values = torch.randn(2, 16, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
+    seen = []
+    values.register_hook(seen.append)
+    module(values).mean(dim=(2, 3)).square().sum().backward()  # the gradient of a mean is one number for all pixels
+    outputs = module(values.detach()).requires_grad_()
+    outputs.mean(dim=(2, 3)).square().sum().backward()
+    inside = (values >= 0) & (values / module.scale <= module.top)
+    assert torch.equal(values.grad, outputs.grad * module.scale * inside / module.scale)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)

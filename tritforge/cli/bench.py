@@ -1,4 +1,4 @@
-"""``tritforge bench``: measurements of the accelerator, each with its baseline in the same run."""
+"""``tritforge bench``: measurements of the accelerator and of training, each with its baseline in the same run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEM_BITS = 5
 """Weight bits of the benchmarks' stem: four bit planes, one pass of the PE's quads."""
 
 group = typer.Typer(
-    help="Measure the accelerator, each time with its baseline in the same run.",
+    help="Measure the accelerator, and a step of training, each time with its baseline in the same run.",
     no_args_is_help=True,
     epilog="Example: tritforge bench layers --json layers.json",
 )
@@ -182,3 +182,29 @@ def area(
         typer.echo(f"fan-out: {loads} loads of {net}")
     typer.echo(NOTE)
     write_result(context, json, report.metrics() | {"pes": pes, "activation_bits": bits, "module": module})
+
+
+@group.command(epilog="Example: tritforge bench step --threads 2 --json step.json")
+def step(
+    context: typer.Context,
+    depth: Annotated[int, typer.Option("--depth", help="ResNet-20, 32, 44 or 56.")] = 20,
+    batch: Annotated[int, typer.Option("--batch", help="Images of a step.", min=2)] = 128,
+    repeats: Annotated[int, typer.Option("--repeats", help="Timed steps of each kind.", min=1)] = 15,
+    threads: Annotated[int, typer.Option("--threads", help="Threads of torch.", min=1)] = 1,
+    bfloat16: Annotated[bool, typer.Option(help="Autocast to bfloat16.")] = True,
+    channels_last: Annotated[bool, typer.Option(help="Memory layout of maps and weights.")] = True,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of weights and pixels.")] = 0,
+    json: JsonOption = None,
+) -> None:
+    """Seconds of an optimiser step on the CPU: full precision, ternary with penalty, and with 8-bit activations too."""
+    from tritforge.compress.bench_step import WARM_UP, bench_steps
+
+    options: dict[str, Any] = {"threads": threads, "bfloat16": bfloat16, "channels_last": channels_last}
+    with progress("training", total=3 * (WARM_UP + repeats)) as advance:
+        seconds = bench_steps(f"resnet{depth}", batch, repeats, seed=seed, advance=advance, **options)
+    figures = asdict(seconds)
+    for name, (fastest, slowest) in figures.pop("ranges").items():
+        figures |= {f"{name}_step_seconds_fastest": fastest, f"{name}_step_seconds_slowest": slowest}
+    for name, value in figures.items():
+        typer.echo(f"{name:34}  {value:.4f}")
+    write_result(context, json, {"topology": f"resnet{depth}", "batch_size": batch} | options | figures, seeds=[seed])
