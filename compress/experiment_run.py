@@ -6,14 +6,15 @@ A training goes on from its checkpoint, so an experiment may be done in pieces o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tritforge.compress.data import Dataset
 from tritforge.compress.experiments import run_name
 from tritforge.compress.recipe import Recipe
-from tritforge.compress.run_record import read_record, record_path, run_result
+from tritforge.compress.recorded_runs import record_path
+from tritforge.compress.run_record import run_result
 from tritforge.compress.train import recipe_dataset, remaining_steps, steps_per_epoch, train
 from tritforge.files import atomic_write
 from tritforge.results import Result, write_result
@@ -35,20 +36,6 @@ class OutOfTimeError(Exception):
     def __init__(self, step: int, steps: int) -> None:
         super().__init__(f"step {step} of {steps}")
         self.step, self.steps = step, steps
-
-
-def dataset_name(recipe: Recipe) -> str:
-    """The name that the recipe's data set will have: a pack is named after its file."""
-    return Path(recipe.data_folder).stem if recipe.dataset == "packed" else recipe.dataset
-
-
-def missing_runs(runs: Sequence[Recipe], results: Path) -> list[Recipe]:
-    """The runs without a record in ``results``.
-
-    Raises:
-        ResultFileError: a record that cannot be read, or that belongs to another recipe or data set.
-    """
-    return [run for run in runs if read_record(results, run, dataset_name(run)) is None]
 
 
 class DatasetShelf:

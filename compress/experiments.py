@@ -13,10 +13,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tritforge.compress.models import FLOAT_BITS
 from tritforge.compress.recipe import Recipe, load_recipe, replace_values
 from tritforge.errors import DataError, RecipeError
 
+FLOAT_BITS = 32
+"""``activation_bits`` of maps that are not quantised."""
 PENALTY, CLIPPING = 5e-4, 1.2
 """λ and *a* of every table that does not vary them."""
 DEPLOYABLE = ((5e-4, 1.2), (1e-3, 2.0))
@@ -106,6 +107,21 @@ def method_of(recipe: Recipe) -> str:
 def activations_of(recipe: Recipe) -> int:
     """Bits of the activations; 32 stands for floating point."""
     return FLOAT_BITS if recipe.precision == "float" else recipe.activation_bits
+
+
+def setting(recipe: Recipe) -> dict[str, Any]:
+    """What a run is, apart from its seed and data, by the names that records and tables use."""
+    return {
+        "method": method_of(recipe),
+        "model": recipe.topology,
+        "epochs": recipe.epochs,
+        "schedule": recipe.schedule,
+        "activations": activations_of(recipe),
+        "end_layers": end_layers_of(recipe),
+        "group_channels": recipe.group_channels,
+        "penalty": recipe.penalty,
+        "clipping": recipe.clipping if math.isfinite(recipe.clipping) else None,
+    }
 
 
 def run_name(recipe: Recipe) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,61 +14,20 @@ import torch
 
 from tritforge.compress.evaluate_target import network_accuracy
 from tritforge.compress.evaluation import model_accuracy
-from tritforge.compress.experiments import activations_of, end_layers_of, method_of, run_name
+from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import kept_weights, zero_fraction
-from tritforge.compress.models import FLOAT_BITS, Model
-from tritforge.compress.recipe import Recipe, parse_recipe
+from tritforge.compress.models import Model
+from tritforge.compress.recipe import Recipe
+from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.train import LOG_FILE, TrainingRun
 from tritforge.compress.weight_penalty_clipping import group_norms
-from tritforge.errors import ResultFileError
-from tritforge.results import Result, read_result
+from tritforge.results import Result
 
-COMMAND = "tritforge experiment run"
-NOT_COMPARED = ("dataset", "data_folder", "threads", "device", "checkpoint_steps", "tensorboard")
-"""Keys of a recipe that may differ from the record's; the data are compared by the data set's name."""
 HISTORY_ROWS = 24
 BINS = 81
 DIGITS = 4
 """Significant digits of what is only drawn."""
-
-
-def record_path(results: Path, recipe: Recipe) -> Path:
-    """Where the record of a run lies."""
-    return results / f"{run_name(recipe)}.json"
-
-
-def read_record(results: Path, recipe: Recipe, dataset: str | None = None) -> Result | None:
-    """The record of a run; None where there is none.
-
-    Args:
-        results: folder of the records.
-        recipe: the run.
-        dataset: name of the data set that it must be on; None takes any.
-
-    Raises:
-        ResultFileError: the file cannot be read, is no record, or is that of another recipe or data set.
-    """
-    path = record_path(results, recipe)
-    if not path.exists():
-        return None
-    found = read_result(path)
-    text = found.arguments.get("recipe")
-    if found.command != COMMAND or not isinstance(text, str) or not isinstance(found.metrics.get("dataset"), str):
-        raise ResultFileError(f"{path} is not the record of a training run")
-    recorded = parse_recipe(text, f"the recipe in {path}")
-    for field in fields(Recipe):
-        here, there = getattr(recipe, field.name), getattr(recorded, field.name)
-        if here != there and field.name not in NOT_COMPARED:
-            raise ResultFileError(
-                f"{path} records a run with {field.name} = {there!r}, not {here!r}; "
-                "remove it, or choose another folder of results"
-            )
-    if dataset is not None and found.metrics["dataset"] != dataset:
-        raise ResultFileError(
-            f"{path} records a run on {found.metrics['dataset']}, not {dataset}; choose another folder of results"
-        )
-    return found
 
 
 def run_result(recipe: Recipe, done: TrainingRun, seconds: float) -> Result:
@@ -92,18 +51,7 @@ def run_result(recipe: Recipe, done: TrainingRun, seconds: float) -> Result:
 def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
     """The metrics of a finished run's record, by the names that docs/experiments.md lists."""
     model, data = done.model, done.dataset
-    metrics: dict[str, Any] = {
-        "method": method_of(recipe),
-        "model": recipe.topology,
-        "dataset": data.name,
-        "epochs": recipe.epochs,
-        "schedule": recipe.schedule,
-        "activations": activations_of(recipe),
-        "end_layers": end_layers_of(recipe),
-        "group_channels": recipe.group_channels,
-        "penalty": recipe.penalty,
-        "clipping": recipe.clipping if math.isfinite(recipe.clipping) else None,
-    }
+    metrics = setting(recipe) | {"dataset": data.name, "seed": recipe.seed}
     if done.validation_accuracy is not None:
         # Such a run chooses a setting: the test part is not looked at.
         metrics["validation_accuracy"] = done.validation_accuracy

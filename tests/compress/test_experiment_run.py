@@ -14,19 +14,13 @@ from experiment_samples import small_run, write_small_pack
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.data import Dataset
 from tritforge.compress.evaluation import model_accuracy
-from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run, missing_runs
+from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.experiments import METHODS, method_recipe, run_name
 from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
 from tritforge.compress.models import Model
 from tritforge.compress.recipe import Recipe
-from tritforge.compress.run_record import (
-    history,
-    read_record,
-    record_path,
-    run_metrics,
-    run_result,
-    weights_digest,
-)
+from tritforge.compress.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
+from tritforge.compress.run_record import history, run_metrics, run_result, weights_digest
 from tritforge.compress.train import TrainingRun, build_model, recipe_dataset, train
 from tritforge.errors import ResultFileError
 from tritforge.results import write_result
@@ -154,6 +148,14 @@ def test_only_missing_runs_are_done(pack: Path, tmp_path: Path) -> None:
     assert missing_runs(recipes, tmp_path / "results") == recipes[1:]
     elsewhere = replace(recipes[0], threads=2, checkpoint_steps=9, device="meta")
     assert missing_runs([elsewhere], tmp_path / "results") == []
+
+
+def test_records_of_all_seeds_are_found(pack: Path, tmp_path: Path) -> None:
+    for seed in (11, 2):
+        do(small_run("ternary", pack, seed=seed), tmp_path)
+    do(replace(small_run("ternary", pack, seed=5), epochs=2), tmp_path)
+    found = records_of_all_seeds(tmp_path / "results", small_run("ternary", pack, seed=1))
+    assert [record.seeds for record in found] == [[2], [11]]
 
 
 def test_a_record_of_something_else_is_refused(pack: Path, tmp_path: Path) -> None:

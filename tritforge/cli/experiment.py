@@ -30,6 +30,7 @@ OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="PATTERN", help="Only runs whose name holds this; * is any text.")
 ]
 RESULTS = Path("reports/results/training")
+NAMES_SHOWN = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -61,8 +62,9 @@ def run(
     """Do the runs of an experiment that have no record yet; the same command goes on where it ended."""
     from dataclasses import replace
 
-    from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run, missing_runs
+    from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
     from tritforge.compress.experiments import data_values, run_name
+    from tritforge.compress.recorded_runs import missing_runs
 
     deadline = None if budget is None else context.find_root().obj + 60 * budget
     given: dict[str, Any] = {**data_values(data_folder), "threads": threads, "device": device}
@@ -87,7 +89,8 @@ def run(
         typer.echo(f"{run_name(recipe)}: {_told(done.metrics)}, {done.seconds / 60:.1f} minutes")
     left = [run_name(recipe) for recipe in missing[recorded:]]
     if left:
-        typer.echo(f"the time is over; {stopped or 'no run is under way'}; without a record: {', '.join(left)}")
+        shown = ", ".join([*left[:NAMES_SHOWN], *([f"{len(left) - NAMES_SHOWN} more"] if left[NAMES_SHOWN:] else [])])
+        typer.echo(f"the time is over; {stopped or 'no run is under way'}; without a record: {shown}")
     metrics = {"runs": [run_name(recipe) for recipe in chosen], "missing": left}
     write_result(context, json, metrics, seeds=sorted({recipe.seed for recipe in chosen}))
 
@@ -105,7 +108,7 @@ def list_experiments(
 ) -> None:
     """Tell what experiments there are, or an experiment's runs, and which of them are recorded."""
     from tritforge.compress.experiments import experiments, run_name
-    from tritforge.compress.run_record import read_record
+    from tritforge.compress.recorded_runs import read_record
 
     rows: list[dict[str, Any]] = []
     for experiment in [name] if name is not None else experiments(schedule):

@@ -1,0 +1,77 @@
+"""Records of training runs: where they lie, and whether one is the record of a given run. Reads files only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+from tritforge.compress.experiments import run_name
+from tritforge.compress.recipe import Recipe, parse_recipe
+from tritforge.errors import ResultFileError
+from tritforge.results import Result, read_result
+
+COMMAND = "tritforge experiment run"
+NOT_COMPARED = ("dataset", "data_folder", "threads", "device", "checkpoint_steps", "tensorboard")
+"""Keys of a recipe that may differ from the record's; the data are compared by the data set's name."""
+
+
+def record_path(results: Path, recipe: Recipe) -> Path:
+    """Where the record of a run lies."""
+    return results / f"{run_name(recipe)}.json"
+
+
+def read_record(results: Path, recipe: Recipe, dataset: str | None = None) -> Result | None:
+    """The record of a run; None where there is none.
+
+    Args:
+        results: folder of the records.
+        recipe: the run.
+        dataset: name of the data set that it must be on; None takes any.
+
+    Raises:
+        ResultFileError: the file cannot be read, is no record, or is that of another recipe or data set.
+    """
+    path = record_path(results, recipe)
+    if not path.exists():
+        return None
+    found = read_result(path)
+    text = found.arguments.get("recipe")
+    if found.command != COMMAND or not isinstance(text, str) or not isinstance(found.metrics.get("dataset"), str):
+        raise ResultFileError(f"{path} is not the record of a training run")
+    recorded = parse_recipe(text, f"the recipe in {path}")
+    for field in fields(Recipe):
+        here, there = getattr(recipe, field.name), getattr(recorded, field.name)
+        if here != there and field.name not in NOT_COMPARED:
+            raise ResultFileError(
+                f"{path} records a run with {field.name} = {there!r}, not {here!r}; "
+                "remove it, or choose another folder of results"
+            )
+    if dataset is not None and found.metrics["dataset"] != dataset:
+        raise ResultFileError(
+            f"{path} records a run on {found.metrics['dataset']}, not {dataset}; choose another folder of results"
+        )
+    return found
+
+
+def missing_runs(runs: Sequence[Recipe], results: Path) -> list[Recipe]:
+    """The runs without a record in ``results``; a pack's data set is named after its file.
+
+    Raises:
+        ResultFileError: a record that cannot be read, or that belongs to another recipe or data set.
+    """
+    names = [Path(run.data_folder).stem if run.dataset == "packed" else run.dataset for run in runs]
+    return [run for run, name in zip(runs, names, strict=True) if read_record(results, run, name) is None]
+
+
+def records_of_all_seeds(results: Path, recipe: Recipe) -> list[Result]:
+    """The records of a run and of those that differ from it in the seed alone, by rising seed.
+
+    Raises:
+        ResultFileError: a record that cannot be read or that belongs to another recipe.
+    """
+    stem = run_name(recipe).removesuffix(f"s{recipe.seed}")
+    found = (path.stem.removeprefix(stem) for path in results.glob(f"{stem}s*.json"))
+    seeds = sorted(int(text[1:]) for text in found if text[1:].isdecimal())
+    records = (read_record(results, replace(recipe, seed=seed)) for seed in seeds)
+    return [record for record in records if record is not None]
