@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.data import Dataset, Split, hold_out
+from tritforge.compress.data import Dataset, Split, assemble
 from tritforge.errors import DataError
 from tritforge.files import reason
 
@@ -37,8 +37,8 @@ def load_cifar(folder: str | Path, classes: int, validation_fraction: float = 0.
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist")
     train_names, test_names = CIFAR_10 if classes == 10 else CIFAR_100
-    train, validation = hold_out(_files(root, train_names, classes), validation_fraction)
-    return Dataset(f"cifar{classes}", classes, train, validation, _files(root, test_names, classes))
+    train, test = (_files(root, names, classes) for names in (train_names, test_names))
+    return assemble(f"cifar{classes}", classes, train, test, validation_fraction, _class_names(root, classes))
 
 
 def _files(root: Path, names: list[str], classes: int) -> Split:
@@ -71,12 +71,11 @@ def _read_pickle(path: Path, classes: int) -> tuple[NDArray[np.uint8], NDArray[n
         content = _ArraysOnly(io.BytesIO(_bytes(path)), encoding="bytes").load()
         images = np.asarray(content[b"data"])
         labels = np.asarray(content[b"labels" if classes == 10 else b"fine_labels"])
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except Exception as error:  # a damaged pickle raises nearly anything
         raise DataError(f"{path} is not a batch of a CIFAR python archive, or it is damaged") from error
-    if images.dtype != np.uint8 or images.shape != (len(labels), PIXELS) or not len(labels):
-        raise DataError(
-            f"{path} holds {images.dtype}{list(images.shape)} for {len(labels)} labels, not rows of {PIXELS}"
-        )
+    rows = images.dtype == np.uint8 and images.ndim == 2 and images.shape[1] == PIXELS and len(images)
+    if not rows or labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise DataError(f"{path} does not hold rows of {PIXELS} bytes with a whole number as label of each")
     return images, _labels(labels, classes, path)
 
 
@@ -99,9 +98,17 @@ class _ArraysOnly(pickle.Unpickler):
             return super().find_class(module, name)
 
 
+def _class_names(root: Path, classes: int) -> tuple[str, ...]:
+    """Names from the binary archive's list, a line a class; none where the list is not there, or not one."""
+    path = root / ("batches.meta.txt" if classes == 10 else "fine_label_names.txt")
+    names = _bytes(path).decode(errors="replace").split() if path.is_file() else []
+    return tuple(names) if len(names) == classes else ()
+
+
 def _labels(labels: NDArray, classes: int, path: Path) -> NDArray[np.int64]:
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DataError(f"{path} holds the label {labels.max()}; allowed are 0 to {classes - 1}")
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise DataError(f"{path} holds the label {wrong[0]}; allowed are 0 to {classes - 1}")
     return labels.astype(np.int64)
 
 

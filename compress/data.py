@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +36,17 @@ class Split:
         """The examples that an index or boolean mask chooses."""
         return Split(self.images[chosen], self.labels[chosen])
 
+    def part(self, begin: int, end: int) -> Split:
+        """Views of the examples from ``begin`` to before ``end``."""
+        return Split(self.images[begin:end], self.labels[begin:end])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and test part.
 
     Validation is split from the training data, and empty where a final run trains on all of it; the test part selects
-    nothing.
+    nothing. ``class_names`` is empty where classes are only numbered.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    class_names: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -64,9 +71,15 @@ class Dataset:
         state = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             state.update(repr(split.images.shape).encode())
-            state.update(np.ascontiguousarray(split.images).tobytes())
+            for images in _blocks(split.images):
+                state.update(np.ascontiguousarray(images).data)
             state.update(split.labels.astype("<i8").tobytes())
         return state.hexdigest()
+
+
+def class_counts(split: Split, classes: int) -> list[int]:
+    """Images of each class."""
+    return np.bincount(split.labels, minlength=classes).tolist()
 
 
 def join(first: Split, second: Split) -> Split:
@@ -95,41 +108,104 @@ def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> t
 def hold_out(train: Split, fraction: float, seed: int = 0) -> tuple[Split, Split]:
     """Training and validation part of the training data; a fraction of 0 holds out nothing."""
     if fraction == 0:
-        return train, Split(train.images[:0], train.labels[:0])
+        return train, train.part(0, 0)
     kept, held = stratified_split(train.labels, fraction, seed)
     return train.take(kept), train.take(held)
 
 
-DATASETS = ("digits", "mnist", "cifar10", "cifar100", "packed")
+def assemble(
+    name: str,
+    classes: int,
+    train: Split,
+    test: Split,
+    validation_fraction: float,
+    class_names: tuple[str, ...] = (),
+) -> Dataset:
+    """The data set of two parts that were read, with the validation part held out.
+
+    Raises:
+        DataError: a part without images, or parts whose images differ in shape.
+    """
+    for part, split in (("training", train), ("test", test)):
+        if not len(split):
+            raise DataError(f"the {part} part of {name} holds no images")
+    ours, theirs = train.images.shape[1:], test.images.shape[1:]
+    if ours != theirs:
+        raise DataError(f"the test images of {name} have shape {theirs}; its training images have {ours}")
+    return Dataset(name, classes, *hold_out(train, validation_fraction), test, class_names)
+
+
+DATASETS = ("digits", "mnist", "cifar10", "cifar100", "folder", "packed")
+DATA_VARIABLE = "TRITFORGE_DATA"
+"""Names the environment variable with the folder in which data sets lie under their names."""
+
+_PLACES = {
+    "mnist": "the folder that holds its four IDX files",
+    "cifar10": "the folder of its unpacked archive",
+    "cifar100": "the folder of its unpacked archive",
+    "folder": "a folder of images with parts and class folders",
+    "packed": "the path of a .npz pack of images",
+}
+_FOUND_BY_NAME = ("mnist", "cifar10", "cifar100")
+
+
+def data_place(name: str, folder: str | Path | None) -> Path:
+    """Where the files of a data set lie: ``folder``, or if that is empty the folder of its name in TRITFORGE_DATA.
+
+    Raises:
+        DataError: neither is given, or the latter does not exist.
+    """
+    if folder:
+        return Path(folder)
+    root = os.environ.get(DATA_VARIABLE)
+    if name not in _FOUND_BY_NAME:
+        raise DataError(f"the data set {name} needs data_folder, {_PLACES[name]}")
+    if not root:
+        raise DataError(
+            f"the data set {name} needs data_folder, {_PLACES[name]}, or {DATA_VARIABLE}, the folder in which that "
+            f"one is called {name}"
+        )
+    place = Path(root) / name
+    if not place.is_dir():
+        raise DataError(
+            f"data folder {place}, which {DATA_VARIABLE} leads to, does not exist; give data_folder, "
+            f"{_PLACES[name]}, or put it there"
+        )
+    return place
 
 
 def load_dataset(name: str, folder: str | Path | None = None, validation_fraction: float = 0.1) -> Dataset:
-    """A data set by name; ``folder`` holds its files where it has any (``packed``: it is the ``.npz`` itself).
+    """A data set by name, from the files that :func:`data_place` finds (``digits`` needs none).
 
     Raises:
         RecipeError: an unknown name.
         DataError: files that are missing, truncated or inconsistent.
     """
+    if name not in DATASETS:
+        raise RecipeError(f"dataset is {name!r}; allowed are {', '.join(DATASETS)}")
     if name == "digits":
         from tritforge.compress.digits import load_digits
 
         return load_digits(validation_fraction)
+    place = data_place(name, folder)
     if name == "mnist":
         from tritforge.compress.mnist import load_mnist
 
-        if not folder:
-            raise DataError("the data set mnist needs data_folder, the folder that holds its four IDX files")
-        return load_mnist(folder, validation_fraction)
-    if name in ("cifar10", "cifar100"):
-        from tritforge.compress.cifar import load_cifar
+        return load_mnist(place, validation_fraction)
+    if name == "folder":
+        from tritforge.compress.image_folder import load_folder
 
-        if not folder:
-            raise DataError(f"the data set {name} needs data_folder, the folder of its unpacked archive")
-        return load_cifar(folder, int(name.removeprefix("cifar")), validation_fraction)
+        return load_folder(place, validation_fraction)
     if name == "packed":
         from tritforge.compress.packed_images import load_packed
 
-        if not folder:
-            raise DataError("the data set packed needs data_folder, the path of a .npz pack of images")
-        return load_packed(folder, validation_fraction)
-    raise RecipeError(f"dataset is {name!r}; allowed are {', '.join(DATASETS)}")
+        return load_packed(place, validation_fraction)
+    from tritforge.compress.cifar import load_cifar
+
+    return load_cifar(place, int(name.removeprefix("cifar")), validation_fraction)
+
+
+def _blocks(images: NDArray[np.uint8], size: int = 4096) -> Iterator[NDArray[np.uint8]]:
+    """Images in order, ``size`` at a time: those of a mapped file need not fit the memory."""
+    for start in range(0, len(images), size):
+        yield images[start : start + size]

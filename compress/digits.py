@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits as load_embedded_digits
 from sklearn.model_selection import train_test_split
 
-from tritforge.compress.data import Dataset, Split, hold_out
+from tritforge.compress.data import Dataset, Split, assemble
 
 PIXEL_GAIN = 15
 """The pixels' range 0 to 16 becomes 0 to 240, so that they use the eight bits of the input."""
@@ -22,5 +22,5 @@ def load_digits(validation_fraction: float = 0.1) -> Dataset:
     train_images, test_images, train_labels, test_labels = train_test_split(
         images, labels, test_size=0.2, random_state=SPLIT_SEED, stratify=labels
     )
-    train, validation = hold_out(Split(train_images, train_labels), validation_fraction)
-    return Dataset("digits", 10, train, validation, Split(test_images, test_labels))
+    train, test = Split(train_images, train_labels), Split(test_images, test_labels)
+    return assemble("digits", 10, train, test, validation_fraction)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.data import Dataset, Split, hold_out
+from tritforge.compress.data import Dataset, Split, assemble
 from tritforge.errors import DataError
 from tritforge.files import reason
 
@@ -27,8 +27,7 @@ def load_mnist(folder: str | Path, validation_fraction: float = 0.1) -> Dataset:
     root = Path(folder)
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist")
-    train, validation = hold_out(_split(root, "train"), validation_fraction)
-    return Dataset("mnist", CLASSES, train, validation, _split(root, "t10k"))
+    return assemble("mnist", CLASSES, _split(root, "train"), _split(root, "t10k"), validation_fraction)
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:

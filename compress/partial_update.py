@@ -32,7 +32,7 @@ from tritforge.compress.export import ternary_weights
 from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models import Model
 from tritforge.compress.train import one_cycle
-from tritforge.errors import NetworkError, RecipeError
+from tritforge.errors import DataError, NetworkError, RecipeError
 from tritforge.network import Network
 
 Masks = dict[str, Tensor]
@@ -114,8 +114,14 @@ def partial_update(
 
     Raises:
         RecipeError: a ratio out of range.
+        DataError: no validation images.
         NetworkError: the model's trits are not the network's.
     """
+    if not len(validation):
+        raise DataError(
+            "an update is judged on validation images, and this network was trained with none held out; train it with "
+            "validation_fraction above 0"
+        )
     if not 0 < ratio <= 1:
         raise RecipeError(f"the updating ratio is {ratio}; it must be above 0 and at most 1")
     settings = settings or UpdateSettings()

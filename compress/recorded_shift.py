@@ -6,7 +6,7 @@ New training, validation and test images come from the parts of the same name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class ShiftedData:
 
 def turned(split: Split, degrees: float) -> Split:
     """The split's images turned counter-clockwise by ``degrees``."""
+    if not len(split):
+        return split
     images = torch.from_numpy(split.images)
     angles = torch.full((len(split),), float(degrees))
     return Split(turn_images(images, angles, torch.ones(len(split))).numpy().astype(np.uint8), split.labels)
@@ -39,6 +41,7 @@ def turned(split: Split, degrees: float) -> Split:
 
 def camera_askew(dataset: Dataset, degrees: float = 25.0) -> ShiftedData:
     """The data set after every camera was turned by ``degrees``."""
-    parts = [turned(part, degrees) for part in (dataset.train, dataset.validation, dataset.test)]
-    new = Dataset(f"{dataset.name} turned by {degrees:g} degrees", dataset.classes, *parts)
+    train, validation, test = (turned(part, degrees) for part in (dataset.train, dataset.validation, dataset.test))
+    name = f"{dataset.name} turned by {degrees:g} degrees"
+    new = replace(dataset, name=name, train=train, validation=validation, test=test)
     return ShiftedData(new, join(dataset.train, new.train), join(dataset.validation, new.validation))

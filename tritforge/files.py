@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from tritforge.errors import TritforgeError
 
@@ -11,21 +14,34 @@ from tritforge.errors import TritforgeError
 def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
     """Replace the file at ``path`` by ``content`` in one step; on failure the old file stays as it was.
 
+    Raises:
+        TritforgeError: as :func:`atomic_stream` does.
+    """
+    with atomic_stream(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def atomic_stream(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens what replaces the file at ``path`` in one step when the block ends; if it fails, the old file stays.
+
     The bytes go to a temporary file in the same folder, are flushed to the disk and renamed. Missing folders are
     created. What exists and is no regular file (a pipe, ``/dev/stdout``) is written to directly.
 
     Raises:
         TritforgeError: the file cannot be written; the sentence names it and the reason (a full disk, a permission).
+            An OSError of the block counts as one of writing.
     """
     name = os.fspath(path)
     try:
         target = Path(name).resolve()
         if target.exists() and not target.is_file() and not target.is_dir():
             with open(name, "wb") as stream:
-                stream.write(content)
+                yield stream
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, content)
+        with _replacing(target) as stream:
+            yield stream
     except OSError as error:
         raise TritforgeError(f"cannot write {name}: {reason(error)}") from error
 
@@ -36,11 +52,12 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _replace(target: Path, content: bytes) -> None:
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(temporary, "wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tritforge.compress.cifar import load_cifar
+from tritforge.compress.cifar import _read_pickle, load_cifar
 from tritforge.compress.data import load_dataset
 from tritforge.errors import DataError
 
@@ -51,7 +53,16 @@ def test_cifar_100_takes_fine_labels_after_the_coarse_ones(tmp_path, batches):
     assert np.array_equal(data.test.images.reshape(100, -1), pixels)
 
 
-def test_missing_truncated_and_wrong_files_are_told(tmp_path, batches):
+def test_class_names_come_from_the_list_of_the_binary_archive(tmp_path, batches):
+    write_binary(tmp_path, batches)
+    (tmp_path / "batches.meta.txt").write_text("".join(f"name{index}\n" for index in range(10)) + "\n")
+    assert load_cifar(tmp_path, 10, 0.2).class_names == tuple(f"name{index}" for index in range(10))
+    (tmp_path / "batches.meta.txt").write_text("one\n")
+    assert load_cifar(tmp_path, 10, 0.2).class_names == ()
+
+
+def test_missing_truncated_and_wrong_files_are_told(tmp_path, batches, monkeypatch):
+    monkeypatch.delenv("TRITFORGE_DATA", raising=False)
     with pytest.raises(DataError, match="needs data_folder"):
         load_dataset("cifar10")
     with pytest.raises(DataError, match="does not exist"):
@@ -79,3 +90,60 @@ def test_a_python_batch_that_would_run_code_is_refused(tmp_path, batches):
     with pytest.raises(DataError, match="not a batch of a CIFAR python archive"):
         load_cifar(tmp_path, 10, 0.2)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {b"data": np.zeros((2, 3071), np.uint8), b"labels": [0, 1]},
+        {b"data": np.zeros((2, 3072), np.int64), b"labels": [0, 1]},
+        {b"data": np.zeros((2, 3072), np.uint8), b"labels": [0]},
+        {b"data": np.zeros((2, 3072), np.uint8), b"labels": [0.5, 1]},
+        {b"data": np.zeros((2, 3072), np.uint8), b"labels": ["cat", "dog"]},
+        {b"data": np.zeros((0, 3072), np.uint8), b"labels": []},
+        {b"data": 7, b"labels": 7},
+        {b"data": np.zeros((2, 3072), np.uint8)},
+        [1, 2],
+    ],
+)
+def test_other_content_in_a_python_batch_is_refused(tmp_path, batches, content):
+    write_python(tmp_path, batches)
+    (tmp_path / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(DataError, match=f"{tmp_path}/test_batch "):
+        load_cifar(tmp_path, 10, 0.2)
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_a_label_out_of_range_is_named(tmp_path, batches, label):
+    batches[5][1][3] = label
+    write_python(tmp_path, batches)
+    with pytest.raises(DataError, match=f"test_batch holds the label {label}; allowed are 0 to 9"):
+        load_cifar(tmp_path, 10, 0.2)
+
+
+@pytest.fixture(scope="module")
+def small_batch(tmp_path_factory):
+    """A folder for a damaged batch, and the content of a whole one of two images."""
+    content = {b"data": np.arange(2 * 3072).astype(np.uint8).reshape(2, 3072), b"labels": [3, 4]}
+    return tmp_path_factory.mktemp("batch"), pickle.dumps(content, protocol=2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_damaged_python_batch_is_refused_or_still_whole(small_batch, data):
+    folder, whole = small_batch
+    content = bytearray(whole)
+    # The head and the tail of the file hold its structure, the middle holds pixels.
+    near = st.integers(0, 250) | st.integers(len(content) - 150, len(content) - 1)
+    if data.draw(st.booleans()):
+        content = content[: data.draw(near)]
+    else:
+        content[data.draw(near)] ^= data.draw(st.integers(1, 255))
+    path = folder / "test_batch"
+    path.write_bytes(content)
+    try:
+        images, labels = _read_pickle(path, 10)
+    except DataError as error:
+        assert str(path) in str(error)
+    else:
+        assert images.shape == (len(labels), 3072) and 0 <= labels.min() <= labels.max() < 10

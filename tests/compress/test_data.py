@@ -42,7 +42,7 @@ def test_stratified_split_takes_the_fraction_of_every_class():
 
 
 def test_unknown_data_set_is_refused():
-    with pytest.raises(RecipeError, match="allowed are digits, mnist, cifar10, cifar100, packed"):
+    with pytest.raises(RecipeError, match="allowed are digits, mnist, cifar10, cifar100, folder, packed"):
         load_dataset("imagenet")
 
 
@@ -69,7 +69,35 @@ def test_mnist_reads_raw_and_gzipped_files_alike(tiny_mnist):
     assert data.image_shape == (1, 28, 28)
 
 
-def test_mnist_says_plainly_what_is_wrong(tiny_mnist):
+def test_an_empty_data_folder_means_the_one_of_that_name_in_tritforge_data(tiny_mnist, tmp_path, monkeypatch):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "mnist").symlink_to(tiny_mnist)
+    monkeypatch.setenv("TRITFORGE_DATA", str(tmp_path / "root"))
+    assert load_dataset("mnist", "", 0.25).digest() == load_dataset("mnist", tiny_mnist, 0.25).digest()
+    with pytest.raises(DataError, match="root/cifar10, which TRITFORGE_DATA leads to, does not exist; give "):
+        load_dataset("cifar10")
+    with pytest.raises(DataError, match="elsewhere does not exist"):
+        load_dataset("mnist", tmp_path / "elsewhere")
+    monkeypatch.delenv("TRITFORGE_DATA")
+    with pytest.raises(DataError, match="mnist needs data_folder, .* or TRITFORGE_DATA, the folder in which"):
+        load_dataset("mnist")
+
+
+def test_parts_without_images_or_of_different_shapes_are_refused(tiny_mnist):
+    write_idx(tiny_mnist, "t10k-images-idx3-ubyte", np.zeros((10, 28, 27), np.uint8))
+    with pytest.raises(DataError, match=r"test images of mnist have shape \(1, 28, 27\); .* \(1, 28, 28\)"):
+        load_mnist(tiny_mnist, 0.25)
+    for prefix, part in (("t10k", "test"), ("train", "training")):
+        for kind, shape in (("images-idx3", (0, 28, 28)), ("labels-idx1", (0,))):
+            for path in tiny_mnist.glob(f"{prefix}-{kind}*"):
+                path.unlink()
+            write_idx(tiny_mnist, f"{prefix}-{kind}-ubyte", np.zeros(shape, np.uint8))
+        with pytest.raises(DataError, match=f"the {part} part of mnist holds no images"):
+            load_mnist(tiny_mnist, 0.25)
+
+
+def test_mnist_says_plainly_what_is_wrong(tiny_mnist, monkeypatch):
+    monkeypatch.delenv("TRITFORGE_DATA", raising=False)
     with pytest.raises(DataError, match="does not exist"):
         load_mnist(tiny_mnist / "nowhere")
     with pytest.raises(DataError, match="needs data_folder"):
@@ -145,6 +173,11 @@ def test_the_recorded_shift_turns_every_part_and_joins_the_servers_data():
     assert np.array_equal(shifted.new.test.labels, data.test.labels)
     assert np.array_equal(turned(data.test, 0).images, data.test.images)
     assert shifted.new.digest() == camera_askew(data, 25).new.digest()
+
+
+def test_a_part_without_images_stays_empty_when_cameras_turn():
+    shifted = camera_askew(load_dataset("digits", validation_fraction=0.0), 25)
+    assert len(shifted.validation) == len(shifted.new.validation) == 0
 
 
 def test_unequal_counts_of_images_and_labels_are_refused():

@@ -14,6 +14,7 @@ from tritforge import cli
 
 ORDER = (
     "demo",
+    "data",
     "train",
     "evaluate",
     "export",

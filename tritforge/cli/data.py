@@ -1,0 +1,151 @@
+"""``tritforge data``: make packs of images, look into data sets, and download the official ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.errors import DataError
+
+group = typer.Typer(
+    help="Make packs of images, look into data sets, and download the official ones.",
+    no_args_is_help=True,
+    epilog="Example: tritforge data pack photos -o photos.npz --size 64 --test-fraction 0.2",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command ``data``."""
+    app.add_typer(group, name="data")
+
+
+@group.command(epilog="Example: tritforge data pack photos -o photos.npz --resize 256 --size 224 --jpeg 90")
+def pack(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images, or of another data set.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Pack to write (.npz).")],
+    dataset: Annotated[
+        str, typer.Option(help="What FOLDER holds: folder (of images, one folder a class), mnist, cifar10, cifar100.")
+    ] = "folder",
+    size: Annotated[
+        int | None, typer.Option(help="Cut the centre square of so many pixels from each image.", show_default=False)
+    ] = None,
+    resize: Annotated[
+        int | None,
+        typer.Option(help="Bring the shorter side to this length before; by default to --size.", show_default=False),
+    ] = None,
+    jpeg: Annotated[
+        int | None,
+        typer.Option(help="Quality of JPEG files for cut images; by default PNG.", min=1, max=100, show_default=False),
+    ] = None,
+    test_fraction: Annotated[
+        float,
+        typer.Option(help="Part of every class to set aside as test part, if FOLDER has no parts.", min=0, max=1),
+    ] = 0.0,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Pack pixels: a larger file, read from the disk as it is used.")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Pack a data set into one file to train on; the same images always give the same file."""
+    from tritforge.compress.data import load_dataset
+    from tritforge.compress.image_files import Cut
+    from tritforge.compress.image_folder import list_images
+    from tritforge.compress.packing import pack_dataset, pack_folder
+
+    if size is None and (resize is not None or jpeg is not None):
+        raise DataError("--resize and --jpeg need --size")
+    if pixels and jpeg is not None:
+        raise DataError("--pixels packs images that are not encoded; leave --jpeg out")
+    if dataset == "folder":
+        cut = None if size is None else Cut(size, resize or size, jpeg or 0)
+        listed = list_images(folder, test_fraction)
+        train, test = len(listed.train), len(listed.test)
+        with progress("packing", train + test, "images") as advance:
+            pack_folder(output, listed, cut, pixels, advance)
+    else:
+        if test_fraction or size is not None:
+            raise DataError(f"the images of {dataset} are packed as they are; leave --size and --test-fraction out")
+        whole = load_dataset(dataset, folder, 0.0)
+        train, test = len(whole.train), len(whole.test)
+        with progress("packing", train + test, "images") as advance:
+            pack_dataset(output, whole, pixels, advance)
+    written = output.stat().st_size
+    typer.echo(f"{output}: {train} training and {test} test images in {written} bytes")
+    write_result(context, json, {"train_images": train, "test_images": test, "bytes": written})
+
+
+@group.command(epilog="Example: tritforge data show photos.npz --json photos.json")
+def show(
+    context: typer.Context,
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Pack or folder; may be left out where the data set is found by itself.", show_default=False
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="digits, mnist, cifar10, cifar100, folder or packed; by default packed for a .npz, else folder.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Read a data set whole, and tell its classes, counts, image size, mean pixel and digest."""
+    from tritforge.compress.data import class_counts, load_dataset
+
+    if path is None and dataset is None:
+        raise DataError("data show needs a path, --dataset, or both")
+    kind = dataset or ("packed" if str(path).endswith(".npz") else "folder")
+    with progress("reading", None, "data sets") as advance:
+        data = load_dataset(kind, path, 0.0)
+        digest = data.digest()
+        advance(1)
+    channels, height, width = data.image_shape
+    names = data.class_names or tuple(map(str, range(data.classes)))
+    counts = {part: class_counts(split, data.classes) for part, split in (("train", data.train), ("test", data.test))}
+    typer.echo(f"data set       {data.name}")
+    typer.echo(f"images         {len(data.train)} training, {len(data.test)} test")
+    typer.echo(f"image size     {width}x{height}, {'grey' if channels == 1 else f'{channels} channels'}")
+    typer.echo(f"mean pixel     {', '.join(map(str, data.zero_point()))}")
+    typer.echo(f"digest         {digest}")
+    typer.echo(f"classes        {data.classes}")
+    width = max(map(len, names))
+    for name, trained, tested in zip(names, counts["train"], counts["test"], strict=True):
+        typer.echo(f"  {name:{width}}  {trained:7} training {tested:7} test")
+    metrics = {
+        "classes": list(names),
+        "train_images": counts["train"],
+        "test_images": counts["test"],
+        "image_shape": list(data.image_shape),
+        "zero_point": list(data.zero_point()),
+    }
+    write_result(context, json, metrics, data_digest=digest)
+
+
+@group.command(epilog="Example: tritforge data download cifar10 --folder data")
+def download(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder to put it in; by default TRITFORGE_DATA, or else data.", show_default=False),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Download an official archive, compare its published MD5, and unpack it."""
+    from tritforge.compress.data import DATA_VARIABLE
+    from tritforge.compress.download import download as fetch
+
+    root = folder or Path(os.environ.get(DATA_VARIABLE) or "data")
+    with progress("downloading", None, "bytes") as advance:
+        place = fetch(name, root, advance)
+    typer.echo(f"{name} lies in {place}")
+    typer.echo(f"to train on it: --data-folder {place}, or {DATA_VARIABLE}={root} in the environment")
+    write_result(context, json, {"folder": str(place)})
