@@ -146,7 +146,7 @@ module compute_core
 
   // ---- Windows. ----
   logic                                       window_en, window_valid, windows_full, windows_take, windows_move;
-  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] window_addr;
+  logic [1:0][1:0][AddrBits-1:0]              window_addr;
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data, lane;
   logic [Pes-1:0][Taps-1:0]                   take;
 

@@ -17,10 +17,11 @@ module feature_map
 ) (
   input  logic clk_i,
 
-  /// Windows: two cycles from address to data while the enable is high; a read is wanted.
+  /// Windows: two cycles from address to data while the enable is high; a read is wanted. Addresses of the rows from
+  /// half of them on (0) and of those before (1), of columns from 1 on (0) and of column 0 (1).
   input  logic                                       window_en_i,
   input  logic                                       window_valid_i,
-  input  logic [Rows-1:0][Columns-1:0][AddrBits-1:0] window_addr_i,
+  input  logic [1:0][1:0][AddrBits-1:0]              window_addr_i,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data_o,
 
   /// A tile of results; addresses in its chunk and in the next one, by rows and by columns.
@@ -45,24 +46,25 @@ module feature_map
 
   localparam int unsigned BankAddrBits = $clog2(FeatureWords);
 
-  logic [1:0][1:0][AddrBits-1:0] b_addr;
+  localparam int unsigned HalfRows     = (Rows + 1) / 2;
+
+  logic [1:0][1:0][AddrBits-1:0] a_addr, b_addr;
 
   assign pixel_ready_o = !(window_en_i && window_valid_i);
+  assign a_addr        = pixel_ready_o ? {4{pixel_addr_i}} : window_addr_i;
   assign b_addr        = tile_valid_i ? tile_addr_i : residual_addr_i;
 
   for (genvar r = 0; r < Rows; r++) begin : gen_row
     for (genvar c = 0; c < Columns; c++) begin : gen_column
-      logic                here;
-      logic [AddrBits-1:0] a_addr;
+      logic here;
 
-      assign here   = pixel_valid_i && pixel_ready_o && 32'(pixel_row_i) == r && 32'(pixel_column_i) == c;
-      assign a_addr = pixel_ready_o ? pixel_addr_i : window_addr_i[r][c];
+      assign here = pixel_valid_i && pixel_ready_o && 32'(pixel_row_i) == r && 32'(pixel_column_i) == c;
 
       ram_tdp #(.Width(WordBits), .Depth(FeatureWords)) u_bank (
         .clk_i,
         .a_en_i(window_en_i),
         .a_we_i(here),
-        .a_addr_i(a_addr[BankAddrBits-1:0]),
+        .a_addr_i(a_addr[r<HalfRows][c==0][BankAddrBits-1:0]),
         .a_wdata_i(pixel_data_i),
         .a_rdata_o(window_data_o[r][c]),
         .b_en_i(residual_valid_i),

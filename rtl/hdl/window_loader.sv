@@ -31,10 +31,11 @@ module window_loader
   output logic  load_ready_o,
   input  load_t load_i,
 
-  /// Feature-map banks: two cycles from address to data, while read_en_o is high; a read is wanted.
+  /// Feature-map banks: two cycles from address to data, while read_en_o is high; a read is wanted. Addresses
+  /// of the rows from half of them on (0) and of those before (1), of columns from 1 on (0) and of column 0 (1).
   output logic                                         read_en_o,
   output logic                                         read_valid_o,
-  output logic [Rows-1:0][Columns-1:0][AddrBits-1:0]   read_addr_o,
+  output logic [1:0][1:0][AddrBits-1:0]                read_addr_o,
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0]   read_data_i,
 
   /// Window registers: what each lane brings, and which taps of which PE take it.
@@ -50,6 +51,7 @@ module window_loader
   localparam int unsigned RowIdxBits = Rows > 1 ? $clog2(Rows) : 1;
   localparam int unsigned ColIdxBits = $clog2(Columns);
   localparam int unsigned Log2Rows   = $clog2(Rows);
+  localparam int unsigned HalfRows   = (Rows + 1) / 2;
   localparam int unsigned Log2Cols   = $clog2(Columns);
 
   typedef enum logic [1:0] {Chunk, Strided, Pixel} mode_e;
@@ -59,7 +61,8 @@ module window_loader
 
   prep_e               prep_q;
   load_t               request_q;
-  layer_t              request_layer;
+  (* keep *) logic     layer_slot_q, place_slot_q;  // the slot selects fields for two stages: a register for each
+  layer_t              request_layer, place_layer;
   logic                prepared_taken, rows_ready_q, last_tile_row_q, last_tile_column_q;
   logic [AddrBits-1:0] row_product_q, column_product_q, pointer_q;
   logic [12:0]         chunk_y_q, chunk_x_q, rows_needed_q;
@@ -69,7 +72,8 @@ module window_loader
   logic [ColIdxBits-1:0] last_j_q;
   mode_e                 mode;
 
-  assign request_layer    = layers_i[request_q.slot];
+  assign request_layer = layers_i[layer_slot_q];
+  assign place_layer   = layers_i[place_slot_q];
   assign mode         = request_layer.pointwise ? Pixel : request_layer.stride_2 ? Strided : Chunk;
   assign first_block  = request_layer.pointwise ? 8'(request_q.group * 8'(Taps)) : request_q.group;
   assign load_ready_o = prep_q == PrepIdle;
@@ -85,7 +89,10 @@ module window_loader
         default:      if (prepared_taken) prep_q <= PrepIdle;
       endcase
     end
-    if (load_ready_o) request_q <= load_i;
+    if (load_ready_o) begin
+      request_q                    <= load_i;
+      {layer_slot_q, place_slot_q} <= {2{load_i.slot}};
+    end
     if (prep_q == PrepMultiply) begin
       row_product_q    <= AddrBits'((AddrBits'(request_q.tile_y) << request_layer.stride_2) * request_layer.input_row_stride);
       column_product_q <= AddrBits'((AddrBits'(request_q.tile_x) << request_layer.stride_2) * AddrBits'(request_layer.input_blocks));
@@ -100,9 +107,9 @@ module window_loader
     end
     if (prep_q == PrepAdd) begin
       // Pixels of the tile that lie on the map.
-      last_i_q  <= Rows == 1 ? '0 : last_tile_row_q ? RowIdxBits'(request_layer.output_height - 12'd1) : '1;
-      last_j_q  <= last_tile_column_q ? ColIdxBits'(request_layer.output_width - 12'd1) : '1;
-      pointer_q <= request_layer.input_base + row_product_q + column_product_q + AddrBits'(first_block);
+      last_i_q  <= Rows == 1 ? '0 : last_tile_row_q ? RowIdxBits'(place_layer.output_height - 12'd1) : '1;
+      last_j_q  <= last_tile_column_q ? ColIdxBits'(place_layer.output_width - 12'd1) : '1;
+      pointer_q <= place_layer.input_base + row_product_q + column_product_q + AddrBits'(first_block);
     end
     rows_ready_q <= !input_waits_i[request_q.slot] || 13'(rows_written_i) >= rows_needed_q;
   end
@@ -120,24 +127,26 @@ module window_loader
     logic                  last;
   } step_t;
 
-  logic                  stepping_q, advance, full_q, step_slot_q, stride_2_q;
+  logic                  stepping_q, advance, full_q, stride_2_q;
+  // Registers of their own for what the slot and the mode select in addresses, and for the size of the map.
+  (* keep *) logic       step_slot_q, size_slot_q;
+  (* keep *) mode_e      chunk_mode_q;
   step_t                 step_q, step_next;
-  layer_t                layer;
+  layer_t                layer, size_layer;
   logic [AddrBits-1:0]   step_pointer_q;
   logic [12:0]           step_y_q, step_x_q;
   logic [3:0]            last_tap_q;
   logic [RowIdxBits-1:0] step_last_i_q;
   logic [ColIdxBits-1:0] step_last_j_q;
-  logic                  last_column, last_row, last_i, last_j, last_step;
+  logic                  last_column, last_row, last_i, last_j;
 
   assign layer          = layers_i[step_slot_q];
+  assign size_layer     = layers_i[size_slot_q];
   assign last_column    = step_q.column == (step_q.mode == Chunk ? 2'd1 : 2'd2);
   assign last_row       = step_q.row == (step_q.mode == Chunk ? 2'(RowChunks - 1) : 2'(RowSteps - 1));
   assign last_j         = step_q.j == step_last_j_q;
   assign last_i         = step_q.i == step_last_i_q;
-  assign last_step      = step_q.mode == Pixel ? last_i && last_j && step_q.tap == last_tap_q :
-                          last_column && last_row && (step_q.mode == Chunk || step_q.half);
-  assign prepared_taken = prep_q == PrepReady && rows_ready_q && (!stepping_q || (advance && last_step));
+  assign prepared_taken = prep_q == PrepReady && rows_ready_q && (!stepping_q || (advance && step_q.last));
 
   always_comb begin
     step_next = step_q;
@@ -155,17 +164,26 @@ module window_loader
         if (last_row) step_next.half = 1'b1;
       end
     end
+    unique case (step_q.mode)
+      Chunk:   step_next.last = step_next.column == 2'd1 && step_next.row == 2'(RowChunks - 1);
+      Strided: step_next.last = step_next.column == 2'd2 && step_next.row == 2'(RowSteps - 1) && step_next.half;
+      default: step_next.last = step_next.tap == last_tap_q && step_next.i == step_last_i_q &&
+                                step_next.j == step_last_j_q;
+    endcase
   end
 
   always_ff @(posedge clk_i) begin
     if (rst_i) stepping_q <= 1'b0;
     else if (prepared_taken) stepping_q <= 1'b1;
-    else if (advance && last_step) stepping_q <= 1'b0;
+    else if (advance && step_q.last) stepping_q <= 1'b0;
     if (prepared_taken) begin
       step_q         <= '0;
       step_q.mode    <= mode;
       step_q.first   <= 1'b1;
+      step_q.last    <= mode == Pixel && taps_q == 4'd1 && last_i_q == '0 && last_j_q == '0;
+      chunk_mode_q   <= mode;
       step_slot_q    <= request_q.slot;
+      size_slot_q    <= request_q.slot;
       stride_2_q     <= request_layer.stride_2;
       step_pointer_q <= pointer_q;
       step_y_q       <= chunk_y_q;
@@ -180,36 +198,32 @@ module window_loader
     end
   end
 
-  // ---- Addresses and borders of a step: the chunk of each bank. ----
+  // ---- Addresses and borders of a step: the chunk of each half of the bank rows, of column 0 and the others. ----
   logic [RowIdxBits+2:0]            pixel_y;  // coordinate + 1 in the banks, counted from the tile's first chunk
   logic [ColIdxBits+2:0]            pixel_x;
-  logic [Rows-1:0][1:0]             chunk_row;
-  logic [Columns-1:0][1:0]          chunk_column;
-  logic [Rows-1:0][AddrBits-1:0]    row_offset;
-  logic [Columns-1:0][AddrBits-1:0] column_offset;
+  logic [1:0][1:0]                  chunk_row, chunk_column;
+  logic [1:0][AddrBits-1:0]         row_offset, column_offset;
 
   assign pixel_y = ((RowIdxBits+3)'(step_q.i) << stride_2_q) + 1'b1;
   assign pixel_x = ((ColIdxBits+3)'(step_q.j) << stride_2_q) + 1'b1;
 
   always_comb begin
-    for (int unsigned r = 0; r < Rows; r++) begin
-      unique case (step_q.mode)
-        Chunk:   chunk_row[r] = step_q.row;
-        Strided: chunk_row[r] = Rows == 4 ? 2'((3'(step_q.row) + 3'(r < 2)) >> 1) : step_q.row >> (r == 1);
-        default: chunk_row[r] = 2'(pixel_y >> Log2Rows);
+    for (int unsigned n = 0; n < 2; n++) begin
+      unique case (chunk_mode_q)
+        Chunk:   chunk_row[n] = step_q.row;
+        Strided: chunk_row[n] = Rows == 4 ? 2'((3'(step_q.row) + 3'(n)) >> 1) : step_q.row >> (1 - n);
+        default: chunk_row[n] = 2'(pixel_y >> Log2Rows);
       endcase
-      row_offset[r] = (chunk_row[r][0] ? layer.input_row_stride : '0) +
-                      (chunk_row[r][1] ? layer.input_row_stride << 1 : '0);
-    end
-    for (int unsigned c = 0; c < Columns; c++) begin
-      unique case (step_q.mode)
-        Chunk:   chunk_column[c] = step_q.column;
+      unique case (chunk_mode_q)
+        Chunk:   chunk_column[n] = step_q.column;
         // The last pixel column's tap column 2 lies in the first bank of the next chunk.
-        Strided: chunk_column[c] = 2'(step_q.half) + 2'(c == 0 && step_q.column == 2'd2);
-        default: chunk_column[c] = 2'(pixel_x >> Log2Cols);
+        Strided: chunk_column[n] = 2'(step_q.half) + 2'(n == 1 && step_q.column == 2'd2);
+        default: chunk_column[n] = 2'(pixel_x >> Log2Cols);
       endcase
-      column_offset[c] = (chunk_column[c][0] ? AddrBits'(layer.input_blocks) : '0) +
-                         (chunk_column[c][1] ? AddrBits'(layer.input_blocks) << 1 : '0);
+      row_offset[n]    = (chunk_row[n][0] ? layer.input_row_stride : '0) +
+                         (chunk_row[n][1] ? layer.input_row_stride << 1 : '0);
+      column_offset[n] = (chunk_column[n][0] ? AddrBits'(layer.input_blocks) : '0) +
+                         (chunk_column[n][1] ? AddrBits'(layer.input_blocks) << 1 : '0);
     end
   end
 
@@ -228,28 +242,33 @@ module window_loader
     stage_d.valid         = stepping_q;
     stage_d.slot          = step_slot_q;
     stage_d.step          = step_q;
-    stage_d.step.last     = last_step;
     stage_d.pixel_row     = RowIdxBits'(pixel_y & (RowIdxBits+3)'(Rows - 1));
     stage_d.pixel_column  = ColIdxBits'(pixel_x & (ColIdxBits+3)'(Columns - 1));
   end
 
   // What of a step lies on the map, found while its address goes to the memory.
-  logic [Rows-1:0][12:0]    chunk_y_of_q;
-  logic [Columns-1:0][12:0] chunk_x_of_q;
-  logic [Rows-1:0]          row_inside_q;
-  logic [Columns-1:0]       column_inside_q;
+  logic [1:0][12:0]   step_chunk_y_q, step_chunk_x_q;
+  logic [11:0]        height_q, width_q;
+  logic [Rows-1:0]    row_inside_q;
+  logic [Columns-1:0] column_inside_q;
+
+  function automatic logic on_map(logic [15:0] coordinate, logic [11:0] length);
+    return coordinate != '0 && coordinate <= 16'(length);  // coordinate + 1
+  endfunction
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
+      height_q <= size_layer.input_height;
+      width_q  <= size_layer.input_width;
+      for (int unsigned n = 0; n < 2; n++) begin
+        step_chunk_y_q[n] <= step_y_q + 13'(chunk_row[n]);
+        step_chunk_x_q[n] <= step_x_q + 13'(chunk_column[n]);
+      end
       for (int unsigned r = 0; r < Rows; r++) begin
-        chunk_y_of_q[r] <= step_y_q + 13'(chunk_row[r]);
-        row_inside_q[r] <= (16'(chunk_y_of_q[r]) << Log2Rows) + 16'(r) != '0 &&
-                           (16'(chunk_y_of_q[r]) << Log2Rows) + 16'(r) <= 16'(layers_i[address_q.slot].input_height);
+        row_inside_q[r] <= on_map(16'(step_chunk_y_q[r < HalfRows]) << Log2Rows | 16'(r), height_q);
       end
       for (int unsigned c = 0; c < Columns; c++) begin
-        chunk_x_of_q[c]    <= step_x_q + 13'(chunk_column[c]);
-        column_inside_q[c] <= (16'(chunk_x_of_q[c]) << Log2Cols) + 16'(c) != '0 &&
-                              (16'(chunk_x_of_q[c]) << Log2Cols) + 16'(c) <= 16'(layers_i[address_q.slot].input_width);
+        column_inside_q[c] <= on_map(16'(step_chunk_x_q[c == 0]) << Log2Cols | 16'(c), width_q);
       end
     end
   end
@@ -265,10 +284,8 @@ module window_loader
       output_q  <= memory_q;
       aligned_q <= output_q;
       router_q  <= aligned_q;
-      for (int unsigned r = 0; r < Rows; r++) begin
-        for (int unsigned c = 0; c < Columns; c++) begin
-          read_addr_o[r][c] <= step_pointer_q + row_offset[r] + column_offset[c];
-        end
+      for (int unsigned n = 0; n < 4; n++) begin
+        read_addr_o[n/2][n%2] <= step_pointer_q + row_offset[n/2] + column_offset[n%2];
       end
     end
     if (rst_i) begin
@@ -371,7 +388,19 @@ module window_loader
     end
   end
 
-  // ---- Which window registers take their lane. ----
+  // ---- Which window registers take their lane, with registers of their own for every four PEs. ----
+  logic [Pes/4-1:0] go;
+
+  for (genvar n = 0; n < Pes / 4; n++) begin : gen_four
+    (* keep *) logic valid_q, first_q, full_copy_q;
+    always_ff @(posedge clk_i) begin
+      if (advance) {valid_q, first_q} <= {aligned_q.valid, aligned_q.step.first};
+      full_copy_q <= windows_full_o && !windows_take_i;
+      if (rst_i) {valid_q, full_copy_q} <= '0;
+    end
+    assign go[n] = valid_q && !(first_q && full_copy_q);
+  end
+
   for (genvar p = 0; p < Pes; p++) begin : gen_pe
     for (genvar t = 0; t < Taps; t++) begin : gen_tap
       localparam int unsigned I = p / Columns;
@@ -390,7 +419,7 @@ module window_loader
           default: hit = 32'(router_q.step.tap) == t && 32'(router_q.step.i) == I && 32'(router_q.step.j) == J;
         endcase
       end
-      assign take_o[p][t] = router_q.valid && advance && hit;
+      assign take_o[p][t] = go[p/4] && hit;
     end
   end
 

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
-from tritforge.sim.benches.map_memory import bank_addresses
+from tritforge.sim.benches.map_memory import bank_addresses, window_addresses
 from tritforge.sim.benches.records import join, split
 
 CYCLES = 1500
@@ -46,9 +46,11 @@ class TB:
         dut, source = self.dut, self.random
         window_en, wanted, tile, residual, pixel = (source.random() < chance for chance in (0.7, 0.6, 0.3, 0.5, 0.7))
         residual &= not tile
-        tile_chunks, residual_chunks = (join([source.randrange(self.words) for _ in range(4)], 16) for _ in range(2))
+        tile_chunks, residual_chunks, window_halves = (
+            join([source.randrange(self.words) for _ in range(4)], 16) for _ in range(3)
+        )
         tile_at, residual_at = (bank_addresses(chunks, self.pes) for chunks in (tile_chunks, residual_chunks))
-        window_at = [source.randrange(self.words) for _ in range(self.pes)]
+        window_at = window_addresses(window_halves, self.pes)
         data = [source.getrandbits(self.width) for _ in range(self.pes)]
         mask, bank, at = source.getrandbits(self.pes), source.randrange(self.pes), source.randrange(self.words)
         word = source.getrandbits(self.width)
@@ -56,7 +58,7 @@ class TB:
             # Never two writes of a word; what is read while it is written is not compared.
             at = next(a for a in range(self.words) if a != tile_at[bank])
         dut.window_en_i.value, dut.window_valid_i.value = window_en, wanted
-        dut.window_addr_i.value = join(window_at, 16)
+        dut.window_addr_i.value = window_halves
         dut.tile_valid_i.value, dut.tile_mask_i.value = tile, mask
         dut.tile_addr_i.value, dut.tile_data_i.value = tile_chunks, join(data, self.width)
         dut.residual_valid_i.value, dut.residual_addr_i.value = residual, residual_chunks

@@ -16,6 +16,13 @@ def bank_addresses(chunks: int, pes: int) -> list[int]:
     return [addresses[2 * (row == 0) + (column == 0)] for row in range(rows) for column in range(columns)]
 
 
+def window_addresses(halves: int, pes: int) -> list[int]:
+    """Address of every bank, row by row, from those of the rows from half of them on and of those before, each of the
+    columns from 1 on and of column 0."""
+    (rows, columns), addresses = TILE_SHAPES[pes], split(halves, 16, 4)
+    return [addresses[2 * (2 * row < rows) + (column == 0)] for row in range(rows) for column in range(columns)]
+
+
 class MapMemory:
     """Banks that hold one map; everything else in them is noise.
 

@@ -13,7 +13,7 @@ from tritforge.descriptor import USED_WORDS
 from tritforge.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.handshake import Source
-from tritforge.sim.benches.map_memory import MapMemory
+from tritforge.sim.benches.map_memory import MapMemory, window_addresses
 from tritforge.sim.benches.records import LOAD, join, layer_record, pack_record, split
 
 LOADS = 8
@@ -142,7 +142,7 @@ class TB:
         self.loads.sample()
         if dut.read_en_o.value:
             self.data.popleft()
-            addresses = split(int(dut.read_addr_o.value), 16, self.pes)
+            addresses = window_addresses(int(dut.read_addr_o.value), self.pes)
             nothing = [self.random.getrandbits(self.word_bits) for _ in addresses]
             self.data.append(self.map.read(addresses) if dut.read_valid_o.value else nothing)
         if self.waits:
