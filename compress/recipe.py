@@ -48,6 +48,10 @@ class Recipe:
     label_smoothing: float = 0.0
     penalty: float = 0.0
     clipping: float = math.inf
+    teacher: str = ""
+    distillation: float = 0.0
+    temperature: float = 4.0
+    feature_matching: float = 0.0
     shift_pixels: int = 0
     rotation_degrees: float = 0.0
     zoom: float = 0.0
@@ -84,13 +88,15 @@ _AT_LEAST: dict[str, float] = {
     "weight_decay": 0,
     "penalty": 0,
     "clipping": 0,
+    "distillation": 0,
+    "feature_matching": 0,
     "shift_pixels": 0,
     "rotation_degrees": 0,
     "zoom": 0,
     "label_smoothing": 0,
 }
-_ABOVE: dict[str, float] = {"learning_rate": 0}
-_AT_MOST: dict[str, float] = {"end_layer_bits": 9, "decay": 1}
+_ABOVE: dict[str, float] = {"learning_rate": 0, "temperature": 0}
+_AT_MOST: dict[str, float] = {"end_layer_bits": 9, "decay": 1, "distillation": 1}
 _BELOW: dict[str, float] = {
     "validation_fraction": 1,
     "momentum": 1,

@@ -61,6 +61,17 @@ class Topology:
         """The grouped layers, in order."""
         return tuple(node for node in self.nodes if isinstance(node, ConvNode) and node.ternary)
 
+    def stage_ends(self) -> dict[str, tuple[int, int]]:
+        """By name, the last layer of each stage: channels of its map, and image pixels along one of the map's."""
+        ends: dict[str, tuple[str, tuple[int, int]]] = {}
+        reduction = 1
+        for node in self.nodes:
+            if isinstance(node, ConvNode):
+                reduction *= node.stride
+                if node.residual is not None:
+                    ends[node.name.partition(".")[0]] = node.name, (node.outputs, reduction)
+        return dict(ends.values())
+
 
 def residual_network(
     name: str,

@@ -24,6 +24,7 @@ from torch.nn import functional
 from tritforge.compress.augmentation import Augmentation
 from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
+from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
 from tritforge.compress.evaluation import model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
 from tritforge.compress.models import Model, build_model
@@ -35,6 +36,9 @@ from tritforge.files import atomic_write
 CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.csv"
 RECIPE_FILE = "recipe.toml"
+
+_FREE = ("threads", "checkpoint_steps", "tensorboard", "data_folder", "teacher")
+"""Keys that may change while a run is stopped; a teacher is known by its weights, not by where it lies."""
 
 Advance = Callable[[int], None]
 
@@ -141,15 +145,23 @@ def train(
     device = _device(recipe)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe, dataset.image_shape, dataset.classes, dataset.zero_point()).to(device)
+    teacher = load_teacher(recipe, dataset, model)
     optimizer = make_optimizer(recipe, model)
     generator = torch.Generator().manual_seed(recipe.seed)
     per_epoch = steps_per_epoch(recipe, dataset)
     total = per_epoch * recipe.epochs
-    state = _resume(recipe, folder, model, optimizer, generator)
+    state = _resume(recipe, folder, model, optimizer, generator, teacher)
     if state is None:
         atomic_write(folder / RECIPE_FILE, recipe.to_toml().encode())
         state = Checkpoint(
-            recipe, 0, dataset.zero_point(), {}, {}, generator.get_state(), torch.empty(0, dtype=torch.long)
+            recipe,
+            0,
+            dataset.zero_point(),
+            {},
+            {},
+            generator.get_state(),
+            torch.empty(0, dtype=torch.long),
+            teacher="" if teacher is None else teacher.digest,
         )
     log = _Log(folder, state.step, state.sums, recipe.tensorboard)
     augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
@@ -163,9 +175,8 @@ def train(
             order = torch.randperm(len(labels), generator=generator)
         chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size].to(device)
         rate = learning_rate(recipe, step, total)
-        loss, penalty = training_step(
-            recipe, model, optimizer, rate, augment(images[chosen], generator), labels[chosen]
-        )
+        batch = augment(images[chosen], generator)
+        loss, penalty = training_step(recipe, model, optimizer, rate, batch, labels[chosen], teacher)
         log.gather(loss, penalty)
         if position == per_epoch - 1:
             log.write(
@@ -213,17 +224,26 @@ def pruned_fraction(recipe: Recipe, model: Model) -> float:
 
 
 def training_step(
-    recipe: Recipe, model: Model, optimizer: torch.optim.Optimizer, rate: float, images: Tensor, labels: Tensor
+    recipe: Recipe,
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    images: Tensor,
+    labels: Tensor,
+    teacher: Teacher | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One optimiser step; returns the data loss and the penalty, detached."""
+    """One optimiser step; returns the loss of labels and teacher, and the penalty, detached."""
     model.train()
     for group in optimizer.param_groups:
         group["lr"] = rate
     if recipe.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
-        logits = model(images)
+        maps = model.maps(images)
+    logits = list(maps.values())[-1].float()
     loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    if teacher is not None:
+        loss = loss_with_teacher(recipe, loss, model, maps, teacher, images)
     penalty = torch.zeros((), device=images.device)
     if recipe.penalty > 0:
         weights = [layer.weight for layer in model.ternary_layers().values()]
@@ -260,7 +280,12 @@ def _device(recipe: Recipe) -> torch.device:
 
 
 def _resume(
-    recipe: Recipe, folder: Path, model: Model, optimizer: torch.optim.Optimizer, generator: torch.Generator
+    recipe: Recipe,
+    folder: Path,
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    teacher: Teacher | None,
 ) -> Checkpoint | None:
     """Put model, optimiser and generator where the folder's checkpoint stands; None when there is none."""
     path = folder / CHECKPOINT_FILE
@@ -269,8 +294,11 @@ def _resume(
     checkpoint = load_checkpoint(path)
     for name in FIELDS:
         here, there = getattr(recipe, name), getattr(checkpoint.recipe, name)
-        if here != there and name not in ("threads", "checkpoint_steps", "tensorboard", "data_folder"):
+        if here != there and name not in _FREE:
             raise RecipeError(f"{folder} holds a run with {name} = {there!r}, not {here!r}; choose another run folder")
+    if checkpoint.teacher != ("" if teacher is None else teacher.digest):
+        named = recipe.teacher or "none"
+        raise RecipeError(f"{folder} holds a run with another teacher than {named}; choose another run folder")
     for difference in environment_differences(checkpoint):
         warnings.warn(difference, stacklevel=3)
     model.load_state_dict(checkpoint.model)

@@ -50,6 +50,7 @@ def test_train_resumes_and_records_its_resolved_recipe(tmp_path, trained):
         "validation_accuracy",
         "zero_group_fraction",
         "resumed_from",
+        "teacher_digest",
     }
 
 
@@ -92,6 +93,11 @@ def test_update_writes_a_patch_that_applies_to_the_deployed_network(tmp_path, tr
         (["train", "digits_ternary", "--set", "widths=[16, 24]"], "24 input channels; the PE groups multiples of 16"),
         (["train", "mnist_ternary", "--data-folder", "/nowhere"], "data folder /nowhere does not exist"),
         (["train", "mnist_ternary"], "needs data_folder"),
+        (
+            ["train", "digits_ternary", "--set", "distillation=0.5"],
+            "distillation is 0.5, but the recipe names no teacher",
+        ),
+        (["train", "digits_ternary", "--set", "teacher=nowhere"], "nowhere cannot be the teacher: cannot read"),
         (["train", "no_such"], "there is no recipe 'no_such'"),
         (["export", "nowhere"], "cannot read checkpoint nowhere"),
         (["evaluate", "nowhere.safetensors"], "nowhere.safetensors"),
@@ -99,6 +105,7 @@ def test_update_writes_a_patch_that_applies_to_the_deployed_network(tmp_path, tr
     ],
 )
 def test_mistakes_are_one_sentence_and_status_two(arguments, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("TRITFORGE_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     assert run(arguments) == 2
     captured = capsys.readouterr()

@@ -67,6 +67,7 @@ def train(
         "validation_accuracy": done.validation_accuracy,
         "zero_group_fraction": done.zero_group_fraction,
         "resumed_from": done.resumed_from,
+        "teacher_digest": done.checkpoint.teacher,
     }
     values = {key: value for key, value in asdict(resolved).items() if value != float("inf")}
     write_result(
