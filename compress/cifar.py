@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickle
-import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,35 +67,52 @@ def _read_binary(path: Path, classes: int) -> tuple[NDArray[np.uint8], NDArray[n
 
 
 def _read_pickle(path: Path, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    stream = io.BytesIO(_bytes(path))
     try:
-        content = _ArraysOnly(io.BytesIO(_bytes(path)), encoding="bytes").load()
-        images = np.asarray(content[b"data"])
-        labels = np.asarray(content[b"labels" if classes == 10 else b"fine_labels"])
+        content = _ArraysOnly(stream, encoding="bytes").load()
+        images = content[b"data"].array()
+        labels = np.array(content[b"labels" if classes == 10 else b"fine_labels"])
     except Exception as error:  # a damaged pickle raises nearly anything
         raise DataError(f"{path} is not a batch of a CIFAR python archive, or it is damaged") from error
-    rows = images.dtype == np.uint8 and images.ndim == 2 and images.shape[1] == PIXELS and len(images)
+    rows = images.ndim == 2 and images.shape[1] == PIXELS and len(images)
     if not rows or labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
         raise DataError(f"{path} does not hold rows of {PIXELS} bytes with a whole number as label of each")
     return images, _labels(labels, classes, path)
 
 
+class _PickledArray:
+    """Stands for an array in a pickle, or for its type: NumPy itself takes what a damaged file says for granted."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+        self.state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+    def array(self) -> NDArray[np.uint8]:
+        """The bytes as ``(rows, columns)``."""
+        _, shape, kind, columns_first, content = self.state
+        if kind.arguments[0] not in ("u1", b"u1"):
+            raise ValueError("not an array of bytes")
+        return np.frombuffer(content, np.uint8).reshape(shape, order="F" if columns_first else "C")
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Unpickles arrays and plain containers; any other name in the file is refused, so that no code of it runs."""
 
-    ALLOWED = (
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("_codecs", "encode"),
-    )
+    ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy", "ndarray"): None,
+        ("numpy", "dtype"): _PickledArray,
+        ("numpy.core.multiarray", "_reconstruct"): _PickledArray,
+        ("numpy._core.multiarray", "_reconstruct"): _PickledArray,
+        ("_codecs", "encode"): codecs.encode,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the archives name numpy.core, which has moved
-            return super().find_class(module, name)
+        return self.ALLOWED[module, name]
 
 
 def _class_names(root: Path, classes: int) -> tuple[str, ...]:

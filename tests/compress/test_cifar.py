@@ -34,7 +34,11 @@ def write_python(folder: Path, batches) -> None:
         (folder / name).write_bytes(pickle.dumps(content, protocol=2))
 
 
-@pytest.mark.parametrize("write", [write_binary, write_python])
+def write_columns_first(folder: Path, batches) -> None:
+    write_python(folder, [(np.asfortranarray(pixels), labels) for pixels, labels in batches])
+
+
+@pytest.mark.parametrize("write", [write_binary, write_python, write_columns_first])
 def test_both_archives_give_the_same_pixels(tmp_path, batches, write):
     write(tmp_path, batches)
     data = load_dataset("cifar10", tmp_path, 0.2)
