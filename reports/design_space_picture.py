@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tritforge.files import atomic_write
-from tritforge.reports.palette import BLUE, GREY, ORANGE, TEAL, Colour
+from tritforge.reports.palette import BLUE, GREY, ORANGE, TEAL, Colour, unit_rgba
 
 COLOURS: dict[int, Colour] = {4: GREY, 8: TEAL, 16: BLUE, 32: ORANGE}
 MARKERS = {8: "o", 16: "s"}
@@ -38,7 +38,7 @@ def write_design_space_picture(path: Path, rows: Sequence[Mapping[str, Any]], si
                 row[size],
                 row["cycles_per_image"],
                 MARKERS[row["group_channels"]],
-                color=_matplotlib(COLOURS[row["pes"]]),
+                color=unit_rgba(COLOURS[row["pes"]]),
                 markersize=8 if row["best"] else 4,
                 fillstyle="full" if row["best"] else "none",
             )
@@ -54,7 +54,7 @@ def write_design_space_picture(path: Path, rows: Sequence[Mapping[str, Any]], si
         axes.set_ylabel("cycles an image (predicted)")
         axes.set_title(f"{bits}-bit activations")
         for pes in sorted({row["pes"] for row in shown}):
-            axes.plot([], [], "o", color=_matplotlib(COLOURS[pes]), label=f"P = {pes}")
+            axes.plot([], [], "o", color=unit_rgba(COLOURS[pes]), label=f"P = {pes}")
         for channels in sorted({row["group_channels"] for row in shown}):
             axes.plot([], [], MARKERS[channels], color="0.4", fillstyle="none", label=f"$C_g$ = {channels}")
         axes.legend(fontsize="small")
@@ -63,7 +63,3 @@ def write_design_space_picture(path: Path, rows: Sequence[Mapping[str, Any]], si
     with rc_context({"svg.hashsalt": "tritforge", "svg.fonttype": "none"}):
         figure.savefig(drawn, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
     atomic_write(path, drawn.getvalue())
-
-
-def _matplotlib(colour: Colour) -> tuple[float, ...]:
-    return tuple(part / 255 for part in colour)

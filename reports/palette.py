@@ -11,3 +11,8 @@ GREY: Colour = (0x80, 0x88, 0x90, 255)
 FAINT: Colour = (0x80, 0x88, 0x90, 72)
 TRACE: Colour = (0x80, 0x88, 0x90, 110)
 CLEAR: Colour = (0, 0, 0, 0)
+
+
+def unit_rgba(colour: Colour) -> tuple[float, ...]:
+    """A colour's parts from 0 to 1, as Matplotlib takes them."""
+    return tuple(part / 255 for part in colour)

@@ -12,6 +12,9 @@ from tritforge.cli.options import JsonOption, write_result
 from tritforge.errors import TritforgeError
 from tritforge.results import read_result
 
+MOST_COLUMNS = 400
+"""A table is never wider, in characters."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -21,14 +24,31 @@ def register(app: typer.Typer) -> None:
 def report(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="demo|layers|FILE", help="The demo's page, Table 7's layers, or any result file.")
+        str,
+        typer.Argument(
+            metavar="demo|layers|training|FILE",
+            help="The demo's page, Table 7's layers, trainings, or any result file.",
+        ),
     ],
     source: Annotated[
-        Path | None, typer.Argument(help="The demo's run folder, or the result file of tritforge bench layers.")
+        Path | None,
+        typer.Argument(help="The demo's run folder, the result file of tritforge bench layers, or training records."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="PAGE", help="Trainings: write an .html page, or into an .md page's markers."
+        ),
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option("--schedule", metavar="modern|paper", help="Trainings: those of it.")
+    ] = "modern",
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Trainings: those of so many.", min=1)] = None,
     json: JsonOption = None,
 ) -> None:
-    """Draw what a command recorded: 'demo [FOLDER]' a page, 'layers FILE' Table 7, 'FILE' the file's tables."""
+    """Draw what was recorded: 'demo [FOLDER]', 'layers FILE', 'training [FOLDER]', or the tables of any 'FILE'."""
+    if what != "training" and (out is not None or epochs is not None or schedule != "modern"):
+        raise TritforgeError("--out, --schedule and --epochs are options of report training alone")
     if what == "demo":
         from tritforge.reports.demo_report import write_demo_report
 
@@ -44,9 +64,11 @@ def report(
         _print(f"Skipping zero groups, layer by layer ({source})", COLUMNS, layer_rows)
         typer.echo(f"Table 7: {SOURCE}.")
         metrics = {"rows": [dict(zip(COLUMNS, row, strict=True)) for row in layer_rows]}
+    elif what == "training":
+        metrics = _training(source or Path("reports/results/training"), out, schedule, epochs)
     else:
         if source is not None:
-            raise TritforgeError(f"report {what} takes no second argument; known reports are demo and layers")
+            raise TritforgeError(f"report {what} takes no second argument; known reports are demo, layers and training")
         from tritforge.reports.result_table import result_tables
 
         result = read_result(what)
@@ -58,8 +80,40 @@ def report(
     write_result(context, json, metrics)
 
 
+def _training(folder: Path, out: Path | None, schedule: str, epochs: int | None) -> dict[str, object]:
+    from dataclasses import replace
+
+    from tritforge.compress.experiments import experiments, setting
+    from tritforge.compress.recorded_runs import records_of_all_seeds
+    from tritforge.reports.training_records import Measured, data_set_of, rows
+    from tritforge.reports.training_tables import parts
+
+    if not folder.is_dir():
+        raise TritforgeError(f"there is no folder {folder} of training records")
+    plan = {}
+    for name, experiment in experiments(schedule).items():
+        recipes = dict.fromkeys(replace(run, seed=0, epochs=epochs or run.epochs) for run in experiment.runs)
+        plan[name] = [
+            Measured(setting(recipe), tuple(dict(record.metrics) for record in records_of_all_seeds(folder, recipe)))
+            for recipe in recipes
+        ]
+    data_set = data_set_of(plan)
+    for part in parts(plan):
+        _print(part.table.title, part.table.columns, part.table.rows)
+        typer.echo(part.note)
+    if data_set:
+        typer.echo(f"All on {data_set}.")
+    if out is not None:
+        from tritforge.reports.training_report import write_training_report
+
+        write_training_report(out, plan)
+        typer.echo(out)
+    return {"rows": rows(plan)}
+
+
 def _print(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(title=title)
@@ -69,4 +123,5 @@ def _print(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]]) ->
         table.add_row(*row)
     console = Console()
     # Numbers cut short tell nothing: rather a table wider than the screen.
-    Console(width=max(console.width, 130)).print(table)
+    needed = Measurement.get(console, console.options.update(max_width=MOST_COLUMNS), table).maximum
+    Console(width=max(console.width, needed)).print(table)

@@ -1,0 +1,90 @@
+"""Settings of training runs and what was recorded of them, over seeds: what tables and pictures of training draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from tritforge.errors import ResultFileError
+
+MEANS = ("top1", "integer_top1", "validation_accuracy", "zero_group_fraction", "zero_fraction", "compression")
+DATA_SETS = {"cifar10": "CIFAR-10", "cifar10_jpeg": "CIFAR-10-JPEG"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A setting, by the names that a record's metrics use, and the metrics of its records, one a seed."""
+
+    setting: Mapping[str, Any]
+    records: tuple[Mapping[str, Any], ...] = ()
+
+    def values(self, name: str) -> dict[int, float]:
+        """A metric by seed, of the records that hold it."""
+        return {record["seed"]: record[name] for record in self.records if record.get(name) is not None}
+
+    def mean(self, name: str) -> float | None:
+        """A metric's mean over the seeds; None where there is no record."""
+        values = self.values(name)
+        return fmean(values.values()) if values else None
+
+    def spread(self, name: str) -> float | None:
+        """A metric's standard deviation over two or more seeds (n - 1 in the divisor)."""
+        values = self.values(name)
+        return stdev(values.values()) if len(values) > 1 else None
+
+    def above(self, baseline: Measured | None, name: str = "top1") -> float | None:
+        """Mean difference to a baseline over the seeds that both have."""
+        mine, theirs = self.values(name), baseline.values(name) if baseline is not None else {}
+        common = mine.keys() & theirs.keys()
+        return fmean(mine[seed] - theirs[seed] for seed in common) if common else None
+
+
+Plan = Mapping[str, Sequence[Measured]]
+"""By experiment, its settings in order, recorded or not."""
+
+
+def find(settings: Iterable[Measured], **wanted: Any) -> Measured | None:
+    """The first setting with the wanted values."""
+    return next((one for one in settings if all(one.setting[key] == value for key, value in wanted.items())), None)
+
+
+def full_precision_of(plan: Plan, one: Measured) -> Measured | None:
+    """The full-precision run of the same network, epochs and schedule."""
+    alike = {name: one.setting[name] for name in ("model", "epochs", "schedule")}
+    return find(plan["table3"], method="full precision", **alike)
+
+
+def data_set_of(plan: Plan) -> str:
+    """The name of the data set that all records are on, as it is shown; empty where there is no record.
+
+    Raises:
+        ResultFileError: records on different data sets.
+    """
+    names = {record["dataset"] for settings in plan.values() for one in settings for record in one.records}
+    if len(names) > 1:
+        raise ResultFileError(f"the records are on {', '.join(sorted(names))}; a report takes those of one data set")
+    return shown_data_set(names.pop()) if names else ""
+
+
+def shown_data_set(name: str) -> str:
+    """A data set's name as it is shown."""
+    return DATA_SETS.get(name, name)
+
+
+def rows(plan: Plan) -> list[dict[str, Any]]:
+    """A row for each recorded setting, means over its seeds, as a result file holds them."""
+    found: list[dict[str, Any]] = []
+    for one in (one for settings in plan.values() for one in settings if one.records):
+        means = {name: one.mean(name) for name in MEANS}
+        row = {
+            **one.setting,
+            **{name: round(value, 6) for name, value in means.items() if value is not None},
+            "top1_std": one.spread("top1"),
+            "seeds": [record["seed"] for record in one.records],
+            "dataset": shown_data_set(one.records[0]["dataset"]),
+        }
+        if row not in found:  # tables share runs
+            found.append(row)
+    return found

@@ -1,0 +1,276 @@
+"""Tables of training runs beside dissertation Tables 1, 3 and 6, and those that the dissertation has no like of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6, Published
+from tritforge.reports.result_table import Table
+from tritforge.reports.training_records import Measured, Plan, find, full_precision_of
+
+NOT_RUN = "not run"
+MATCHED_STEP = 0.05
+"""Zero-group fractions at which naive and clipped are compared are the multiples of this."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table with what is to be said of it; ``name`` is the experiment's."""
+
+    name: str
+    table: Table
+    note: str
+
+
+def parts(plan: Plan) -> list[Part]:
+    """Every table, in order. What has no record is told as "not run"."""
+    return [
+        table_1(plan),
+        table_3(plan),
+        table_6(plan),
+        sweep_table(plan),
+        matched_table(plan),
+        selection_table(plan),
+        deployable_table(plan),
+        ends_table(plan),
+    ]
+
+
+def table_1(plan: Plan) -> Part:
+    """Full precision and clipped by network (Table 1)."""
+    models = list(TABLE_1["clipped"])
+    full, clipped = (
+        [find(plan["table1"], method=method, model=model) for model in models]
+        for method in ("full precision", "clipped")
+    )
+    gaps = [own.above(base) if own is not None else None for own, base in zip(clipped, full, strict=True)]
+    lines = [
+        ("full precision", *(_top1(one) for one in full)),
+        ("clipped", *(_top1(one) for one in clipped)),
+        ("gap", *(_points(gap) if gap is not None else NOT_RUN for gap in gaps)),
+        *((f"Table 1, {method}", *(f"{TABLE_1[method][m]:.2f}" for m in models)) for method in TABLE_1),
+        (
+            "Table 1, gap",
+            *(_points(TABLE_1["clipped"][m] - TABLE_1["full precision"][m]) for m in models),
+        ),
+    ]
+    columns = ("top-1 accuracy, %", *(_network(model) for model in models))
+    return Part("table1", Table("Full precision and clipped", columns, lines), _setting(plan["table1"], "Table 1"))
+
+
+def table_3(plan: Plan) -> Part:
+    """The five methods (Table 3)."""
+    lines = []
+    for one in plan["table3"]:
+        model, method = one.setting["model"], one.setting["method"]
+        theirs = TABLE_3.get(model, {}).get(method)
+        if method == "full precision" and model in TABLE_1[method]:
+            theirs = Published(TABLE_1[method][model])
+        base = TABLE_1["full precision"].get(model)
+        gap = theirs.top1 - base if theirs is not None and base is not None and method != "full precision" else None
+        lines.append(
+            (
+                _network(model),
+                method,
+                _top1(one),
+                _points(None if method == "full precision" else one.above(full_precision_of(plan, one))),
+                *_sparsity(one),
+                _ratio(None if method == "full precision" else one.mean("compression")),
+                _seeds(one),
+                *_published(theirs, gap),
+            )
+        )
+    columns = (
+        *("network", "method", "top-1, %", "gap", "zero weights, %", "zero groups, %", "compression", "seeds"),
+        *(f"Table 3 {name}" for name in ("top-1", "gap", "zero weights", "zero groups", "compression")),
+    )
+    return Part("table3", Table("Five methods", columns, lines), _setting(plan["table3"], "Table 3"))
+
+
+def table_6(plan: Plan) -> Part:
+    """PE sizes (Table 6)."""
+    lines = []
+    for one in plan["table6"]:
+        size = one.setting["group_channels"]
+        theirs = TABLE_6.get(size)
+        told = (theirs.top1, theirs.zero, theirs.zero_groups) if theirs is not None else (None, None, None)
+        lines.append((f"PE-{size}", _top1(one), *_sparsity(one), _seeds(one), *(_plain(value) for value in told)))
+    columns = (
+        *("PE size", "top-1, %", "zero weights, %", "zero groups, %", "seeds"),
+        *(f"Table 6 {name}" for name in ("top-1", "zero weights", "zero groups")),
+    )
+    return Part("table6", Table("Channels of a PE group", columns, lines), _setting(plan["table6"], "Table 6"))
+
+
+def sweep_table(plan: Plan) -> Part:
+    """Naive and clipped by λ."""
+    settings = plan["lambda-sweep"]
+    lines = []
+    for penalty in dict.fromkeys(one.setting["penalty"] for one in settings):
+        pair = [find(settings, penalty=penalty, method=method) for method in ("naive", "clipped")]
+        lines.append((f"{penalty:g}", *(cell for one in pair for cell in (_top1(one), *_sparsity(one)))))
+    columns = ("λ", *(f"{method}: {what}" for method in ("naive", "clipped") for what in _SPARSE))
+    return Part("lambda-sweep", Table("Over λ", columns, lines), _setting(settings))
+
+
+_SPARSE = ("top-1, %", "zero weights, %", "zero groups, %")
+
+
+def matched_table(plan: Plan) -> Part:
+    """Naive and clipped at equal zero-group fractions, each linear between its measured points."""
+    curves = {method: curve(plan["lambda-sweep"], method) for method in ("naive", "clipped")}
+    lines = []
+    if all(len(points) > 1 for points in curves.values()):
+        least = max(points[0][0] for points in curves.values())
+        most = min(points[-1][0] for points in curves.values())
+        for step in range(int(1 / MATCHED_STEP)):
+            level = round(step * MATCHED_STEP, 6)
+            if least <= level <= most:
+                naive, clipped = (_between(points, level) for points in curves.values())
+                lines.append((f"{100 * level:.0f}", f"{naive:.2f}", f"{clipped:.2f}", _points(clipped - naive)))
+    columns = ("zero groups, %", "naive", "clipped", "clipped above naive")
+    note = (
+        "Top-1 in percent, interpolated between the measured points; only where both methods have points on both sides."
+    )
+    return Part("matched", Table("At equal group sparsity", columns, lines or [(NOT_RUN, "", "", "")]), note)
+
+
+def _between(points: Sequence[tuple[float, float]], level: float) -> float:
+    """The second value of points that rise in the first, linear between them."""
+    return float(np.interp(level, [groups for groups, _ in points], [top1 for _, top1 in points]))
+
+
+def curve(settings: Sequence[Measured], method: str) -> list[tuple[float, float]]:
+    """Mean zero-group fraction and top-1 of a method's settings that were run, by rising fraction."""
+    points = []
+    for one in settings:
+        groups, top1 = one.mean("zero_group_fraction"), one.mean("top1")
+        if one.setting["method"] == method and groups is not None and top1 is not None:
+            points.append((groups, top1))
+    return sorted(points)
+
+
+def selection_table(plan: Plan) -> Part:
+    """Validation accuracy and zero groups over λ and *a*."""
+    settings = plan["lambda-clipping"]
+    penalties = list(dict.fromkeys(one.setting["penalty"] for one in settings))
+    lines = []
+    for clipping in dict.fromkeys(one.setting["clipping"] for one in settings):
+        cells = []
+        for penalty in penalties:
+            one = find(settings, penalty=penalty, clipping=clipping)
+            accuracy = one.mean("validation_accuracy") if one is not None else None
+            groups = one.mean("zero_group_fraction") if one is not None else None
+            told = accuracy is not None and groups is not None
+            cells.append(f"{accuracy:.2f} / {100 * groups:.1f}" if told else NOT_RUN)  # type: ignore[operator]
+        lines.append((f"{clipping:g}", *cells))
+    columns = ("a", *(f"λ = {penalty:g}" for penalty in penalties))
+    note = (
+        f"{_setting(settings)} Accuracy on the held-out tenth of the training images / zero groups, both in percent. "
+        "The test part is not looked at."
+    )
+    return Part("lambda-clipping", Table("The choice of λ and a", columns, lines), note)
+
+
+def deployable_table(plan: Plan) -> Part:
+    """What the accelerator can run."""
+    lines = [
+        (
+            f"{one.setting['penalty']:g}",
+            f"{one.setting['clipping']:g}",
+            _top1(one),
+            _top1(one, "integer_top1"),
+            _points(one.above(full_precision_of(plan, one))),
+            *_sparsity(one),
+            _ratio(one.mean("compression")),
+            _seeds(one),
+        )
+        for one in plan["deployable"]
+    ]
+    columns = (
+        *("λ", "a", "as trained, %", "integer network, %", "gap", "zero weights, %", "zero groups, %"),
+        *("compression", "seeds"),
+    )
+    note = f"{_setting(plan['deployable'])} The gap is that of the trained model to full precision."
+    return Part("deployable", Table("8-bit activations, integer first and last layer", columns, lines), note)
+
+
+def ends_table(plan: Plan) -> Part:
+    """First and last layer in four forms."""
+    lines = [(_ends(one.setting["end_layers"]), _top1(one), *_sparsity(one), _seeds(one)) for one in plan["ends"]]
+    columns = ("first and last layer", *_SPARSE, "seeds")
+    return Part("ends", Table("Weights of the first and last layer", columns, lines), _setting(plan["ends"]))
+
+
+def _ends(name: str) -> str:
+    return f"{name.removeprefix('integer')}-bit integer" if name.startswith("integer") else name
+
+
+def _network(model: str) -> str:
+    return model.replace("resnet", "ResNet-")
+
+
+def _top1(one: Measured | None, name: str = "top1") -> str:
+    mean = one.mean(name) if one is not None else None
+    if one is None or mean is None:
+        return NOT_RUN
+    spread = one.spread(name)
+    return f"{mean:.2f} ± {spread:.2f}" if spread is not None else f"{mean:.2f}"
+
+
+def _sparsity(one: Measured | None) -> tuple[str, str]:
+    if one is None or one.setting["method"] == "full precision":
+        return "", ""
+    means = (one.mean("zero_fraction"), one.mean("zero_group_fraction"))
+    weights, groups = (f"{100 * mean:.1f}" if mean is not None else "" for mean in means)
+    return weights, groups
+
+
+def _seeds(one: Measured) -> str:
+    return ", ".join(str(record["seed"]) for record in one.records)
+
+
+def _points(difference: float | None) -> str:
+    return "" if difference is None else f"{difference:+.2f}".replace("-", "−")
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g} ×"
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _published(theirs: Published | None, gap: float | None) -> tuple[str, ...]:
+    if theirs is None:
+        return ("",) * 5
+    return (
+        f"{theirs.top1:.2f}",
+        _points(gap),
+        _plain(theirs.zero),
+        _plain(theirs.zero_groups),
+        _ratio(theirs.compression),
+    )
+
+
+def _setting(settings: Sequence[Measured], table: str = "") -> str:
+    """What the settings of a table have in common, and which one of the dissertation stands beside it."""
+    held = {name: {one.setting[name] for one in settings} for name in settings[0].setting}
+
+    def common(name: str) -> object:
+        return next(iter(held[name])) if len(held[name]) == 1 else None
+
+    told = [f"{common('epochs')} epochs, {'one cycle' if common('schedule') == 'one_cycle' else 'steps'}"]
+    clipped = [one.setting for one in settings if one.setting["clipping"] is not None]
+    if len({one["penalty"] for one in clipped}) == 1:
+        told.append(f"λ = {clipped[0]['penalty']:g}")
+    if len({one["clipping"] for one in clipped}) == 1:
+        told.append(f"a = {clipped[0]['clipping']:g}")
+    bits = common("activations")
+    told.append("activations in floating point" if bits == 32 else f"{bits}-bit activations")
+    beside = f" Beside it {table} of the dissertation: CIFAR-10, 160 epochs." if table else ""
+    return f"{', '.join(told)}; last epoch.{beside}"

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from page_reader import Page
+from training_samples import made_up
+
+from tritforge.compress.experiments import experiments, method_of, setting
+from tritforge.compress.recipe import Recipe
+from tritforge.errors import ResultFileError, TritforgeError
+from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6
+from tritforge.reports.training_pictures import Picture, pictures, stitched
+from tritforge.reports.training_records import Measured, Plan, data_set_of, find, full_precision_of, rows
+from tritforge.reports.training_report import BEGIN, END, html_page, markdown, markdown_table, write_training_report
+from tritforge.reports.training_tables import (
+    NOT_RUN,
+    curve,
+    deployable_table,
+    matched_table,
+    parts,
+    selection_table,
+    sweep_table,
+    table_1,
+    table_3,
+    table_6,
+)
+
+
+def plan_of(recorded: Callable[[Recipe], bool], seeds: tuple[int, ...] = (0,), **record: Any) -> Plan:
+    """A plan in which the runs of some settings have made-up records."""
+    made: dict[str, list[Measured]] = {}
+    for name, experiment in experiments().items():
+        recipes = dict.fromkeys(replace(run, seed=0) for run in experiment.runs)
+        made[name] = [
+            Measured(
+                setting(recipe),
+                tuple(made_up(replace(recipe, seed=seed)) | record for seed in seeds) if recorded(recipe) else (),
+            )
+            for recipe in recipes
+        ]
+    return made
+
+
+NOTHING = plan_of(lambda recipe: False)
+ALL = plan_of(lambda recipe: True, (0, 2))
+RESNET20 = plan_of(lambda recipe: recipe.topology == "resnet20" and recipe.epochs == 20)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Picture]:
+    return pictures(RESNET20)
+
+
+def test_means_and_spreads_are_over_seeds() -> None:
+    one = Measured({}, ({"seed": 3, "top1": 90.0}, {"seed": 1, "top1": 91.0}, {"seed": 2, "top1": None}))
+    assert one.values("top1") == {3: 90.0, 1: 91.0}
+    assert one.mean("top1") == 90.5 and one.spread("top1") == stdev([90.0, 91.0])
+    assert one.mean("other") is None and one.spread("other") is None
+    base = Measured({}, ({"seed": 1, "top1": 92.5}, {"seed": 7, "top1": 1.0}))
+    assert one.above(base) == -1.5
+    assert one.above(None) is None and one.above(Measured({})) is None
+
+
+def test_gaps_are_to_the_same_networks_full_precision() -> None:
+    one = find(ALL["deployable"])
+    base = full_precision_of(ALL, one) if one is not None else None
+    assert one is not None and base is not None
+    assert (base.setting["method"], base.setting["model"], base.setting["epochs"]) == ("full precision", "resnet20", 20)
+    assert full_precision_of(ALL, Measured({**one.setting, "epochs": 6})) is None
+
+
+def test_nothing_recorded_is_told_as_not_run() -> None:
+    for part in parts(NOTHING):
+        assert any(NOT_RUN in row for row in part.table.rows), part.name
+        assert {len(row) for row in part.table.rows} == {len(part.table.columns)}, part.name
+    assert rows(NOTHING) == [] and pictures(NOTHING) == [] and data_set_of(NOTHING) == ""
+    assert "0 trainings." in html_page(NOTHING, [])
+
+
+def test_everything_recorded_leaves_nothing_out(drawn: list[Picture]) -> None:
+    assert not any(NOT_RUN in row for part in parts(ALL) for row in part.table.rows)
+    assert [picture.name for picture in drawn] == ["lambda", "weights", "evolution", "norms", "trits"]
+
+
+def test_table_1_stands_beside_the_published_one() -> None:
+    cells = {row[0]: row[1:] for row in table_1(RESNET20).table.rows}
+    full, clipped = (find(RESNET20["table1"], method=m, model="resnet20") for m in ("full precision", "clipped"))
+    assert full is not None and clipped is not None
+    assert cells["full precision"] == (f"{full.mean('top1'):.2f}", *[NOT_RUN] * 3)
+    assert cells["gap"][0] == f"{clipped.above(full):+.2f}".replace("-", "−") and cells["gap"][1:] == (NOT_RUN,) * 3
+    assert cells["Table 1, clipped"] == ("90.89", "91.62", "91.76", "92.05")
+    assert cells["Table 1, gap"] == ("−0.81", "−0.74", "−0.71", "−0.63")
+
+
+def test_table_3_has_a_line_for_each_network_and_method() -> None:
+    lines = table_3(ALL).table.rows
+    assert len({row[:2] for row in lines}) == len(lines) == 20
+    (naive,) = [row for row in lines if row[:2] == ("ResNet-20", "naive")]
+    one = find(ALL["table3"], method="naive", model="resnet20")
+    assert one is not None
+    assert naive[2] == f"{one.mean('top1'):.2f} ± {one.spread('top1'):.2f}"
+    assert naive[4:8] == ("38.0", "8.0", "17.39 ×", "0, 2")
+    assert naive[8:] == ("90.01", "−1.69", "70", "18", "19.5 ×")
+    (full,) = [row for row in lines if row[:2] == ("ResNet-56", "full precision")]
+    assert full[3:7] == ("",) * 4 and full[8:] == ("92.68", "", "", "", "")
+
+
+def test_table_6_stands_beside_the_published_one() -> None:
+    lines = table_6(ALL).table.rows
+    assert [row[0] for row in lines] == ["PE-16", "PE-8", "PE-4", "PE-2", "PE-1"]
+    assert lines[1][5:] == ("90.56", "70.75", "35.6")
+
+
+def test_published_figures_agree_with_one_another() -> None:
+    for method in ("pruning", "naive", "clipped"):
+        for network in TABLE_3.values():
+            told = network[method]
+            assert told.zero_groups is not None and told.compression is not None
+            ideal = (1 if method == "pruning" else 16) / (1 - told.zero_groups / 100)
+            assert told.compression == pytest.approx(ideal, rel=0.1)
+    assert TABLE_3["resnet20"]["clipped"].top1 == TABLE_6[16].top1 == TABLE_1["clipped"]["resnet20"]
+
+
+def test_the_sweep_pairs_both_methods() -> None:
+    lines = sweep_table(ALL).table.rows
+    assert [row[0] for row in lines] == ["0.000125", "0.00025", "0.0005", "0.001", "0.002"]
+    assert lines[2][3] == "8.0" and lines[2][6] == "30.0"
+
+
+def test_curves_are_compared_where_both_have_points() -> None:
+    def settings(method: str, points: dict[float, float]) -> list[Measured]:
+        records = [{"seed": 0, "zero_group_fraction": groups, "top1": top1} for groups, top1 in points.items()]
+        known = {**setting(experiments()["lambda-sweep"].runs[0]), "method": method}
+        return [Measured({**known, "penalty": float(i)}, (record,)) for i, record in enumerate(records)]
+
+    naive = settings("naive", {0.3: 80.0, 0.1: 90.0})
+    clipped = settings("clipped", {0.15: 91.0, 0.25: 90.0, 0.6: 60.0})
+    assert curve(naive, "naive") == [(0.1, 90.0), (0.3, 80.0)]
+    lines = matched_table({"lambda-sweep": [*naive, *clipped]}).table.rows
+    assert lines == [
+        ("15", "87.50", "91.00", "+3.50"),
+        ("20", "85.00", "90.50", "+5.50"),
+        ("25", "82.50", "90.00", "+7.50"),
+        ("30", "80.00", "85.71", "+5.71"),
+    ]
+    assert matched_table({"lambda-sweep": naive}).table.rows == [(NOT_RUN, "", "", "")]
+
+
+def test_the_choice_is_told_by_validation_accuracy() -> None:
+    table = selection_table(ALL).table
+    one = find(ALL["lambda-clipping"], penalty=1e-3, clipping=1.2)
+    assert one is not None
+    assert table.columns == ("a", "λ = 0.0005", "λ = 0.001", "λ = 0.002")
+    assert table.rows[1][:3:2] == ("1.2", f"{one.mean('validation_accuracy'):.2f} / 45.0")
+
+
+def test_deployable_networks_tell_the_integer_networks_accuracy() -> None:
+    one = ALL["deployable"][0]
+    mean, spread = one.mean("integer_top1"), one.spread("integer_top1")
+    assert deployable_table(ALL).table.rows[0][3] == f"{mean:.2f} ± {spread:.2f}"
+
+
+def test_rows_hold_each_recorded_setting_once() -> None:
+    found = rows(RESNET20)
+    runs = {
+        run for one in experiments().values() for run in one.runs if run.topology == "resnet20" and run.epochs == 20
+    }
+    assert len(found) == len({replace(run, seed=0) for run in runs})
+    assert {row["method"] for row in found} == {method_of(run) for run in runs}
+    assert {row["dataset"] for row in found} == {"CIFAR-10-JPEG"}
+    assert all(row["seeds"] == [0] and row["top1_std"] is None for row in found)
+    json.dumps(found, allow_nan=False)
+
+
+def test_records_of_two_data_sets_are_refused(tmp_path: Path) -> None:
+    mixed = {**RESNET20, "table6": plan_of(lambda recipe: True, dataset="cifar10")["table6"]}
+    with pytest.raises(ResultFileError, match="on cifar10, cifar10_jpeg; a report takes those of one data set"):
+        write_training_report(tmp_path / "page.html", mixed)
+    assert not any(tmp_path.iterdir())
+
+
+def test_pictures_are_svg_and_the_same_each_time(drawn: list[Picture]) -> None:
+    assert [one.svg for one in pictures(RESNET20)] == [one.svg for one in drawn]
+    for one in drawn:
+        assert ElementTree.fromstring(one.svg).tag.endswith("svg") and one.title and one.text
+
+
+def test_every_lambda_is_a_point_of_the_curve(drawn: list[Picture]) -> None:
+    told = "".join(ElementTree.fromstring(drawn[0].svg).itertext())
+    for text in ("1.25", "2.5", "naive", "clipped", "full precision, nothing pruned"):
+        assert text in told
+
+
+def test_kernels_are_stitched_by_output_and_input() -> None:
+    trits = np.random.default_rng(0).integers(-1, 2, (4, 2, 3, 3))
+    picture = stitched(["".join("0+-"[trit] for trit in row.ravel()) for row in trits])
+    assert picture.shape == (6, 12)
+    for output in range(4):
+        for channel in range(2):
+            kernel = picture[3 * channel : 3 * channel + 3, 3 * output : 3 * output + 3]
+            assert (kernel == trits[output, channel]).all()
+
+
+def test_the_page_holds_tables_and_pictures(drawn: list[Picture]) -> None:
+    page = Page(html_page(RESNET20, drawn))
+    ids = {element.attributes.get("id") for element in page.elements}
+    assert {part.name for part in parts(RESNET20)} <= ids and {one.name for one in drawn} <= ids
+    cells = [element.text for element in page.elements if element.tag == "td"]
+    assert cells == [cell for part in parts(RESNET20) for row in part.table.rows for cell in row]
+    assert sum(element.attributes.get("src", "").startswith("data:image/svg+xml") for element in page.elements) == 5
+
+
+def test_a_markdown_page_gets_its_part_and_pictures(tmp_path: Path, drawn: list[Picture]) -> None:
+    page = tmp_path / "experiments.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_training_report(page, RESNET20)
+    assert page.read_text() == f"before\n{BEGIN}\n\n{markdown(RESNET20, drawn)}\n\n{END}\nafter\n"
+    for one in drawn:
+        assert f"(images/training_{one.name}.svg)" in page.read_text()
+        assert (tmp_path / "images" / f"training_{one.name}.svg").read_bytes() == one.svg
+    for part in parts(RESNET20):
+        assert markdown_table(part.table) in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "plain.md").write_text("no markers")
+    for name, sentence in (
+        ("plain.md", "lacks the markers"),
+        ("missing.md", "cannot read"),
+        ("page.pdf", "can only be an .html or .md file"),
+    ):
+        with pytest.raises(TritforgeError, match=sentence):
+            write_training_report(tmp_path / name, NOTHING)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain.md"]
