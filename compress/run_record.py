@@ -22,6 +22,11 @@ from tritforge.compress.recipe import Recipe
 from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.train import LOG_FILE, TrainingRun
 from tritforge.compress.weight_penalty_clipping import group_norms
+from tritforge.cycle_model import predict
+from tritforge.errors import ProgramError
+from tritforge.lowering import fitting_parameters, lower
+from tritforge.network import Network
+from tritforge.parameters import AcceleratorParameters
 from tritforge.results import Result
 
 HISTORY_ROWS = 24
@@ -58,7 +63,9 @@ def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
     else:
         metrics["top1"] = model_accuracy(model, data.test)
         if model.why_not_integer() is None:
-            metrics["integer_top1"] = network_accuracy(export_network(model, recipe.group_channels), data)
+            network = export_network(model, recipe.group_channels)
+            metrics["integer_top1"] = network_accuracy(network, data)
+            metrics["predicted_cycles"] = predicted_cycles(network)
     sparse = recipe.precision == "ternary" or recipe.penalty > 0
     bits = 2 if recipe.precision == "ternary" else FLOAT_BITS
     stored = 1.0 - done.zero_group_fraction
@@ -74,6 +81,15 @@ def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
         "group_norms": drawn_norms(model, recipe.group_channels),
         "trits": drawn_trits(model) if recipe.precision == "ternary" else {},
     }
+
+
+def predicted_cycles(network: Network) -> int | None:
+    """Cycles an image back to back that the cycle model predicts for 16 PEs; None where they cannot run the network."""
+    try:
+        asked = AcceleratorParameters(group_channels=network.group_channels, activation_bits=network.activation_bits)
+        return predict(lower(network, fitting_parameters(network, asked))).cycles_per_image
+    except ProgramError:
+        return None
 
 
 def weights_digest(model: Model) -> str:

@@ -9,7 +9,15 @@ from typing import Any
 
 from tritforge.errors import ResultFileError
 
-MEANS = ("top1", "integer_top1", "validation_accuracy", "zero_group_fraction", "zero_fraction", "compression")
+MEANS = (
+    "top1",
+    "integer_top1",
+    "validation_accuracy",
+    "zero_group_fraction",
+    "zero_fraction",
+    "compression",
+    "predicted_cycles",
+)
 DATA_SETS = {"cifar10": "CIFAR-10", "cifar10_jpeg": "CIFAR-10-JPEG"}
 
 

@@ -186,15 +186,19 @@ def deployable_table(plan: Plan) -> Part:
             _points(one.above(full_precision_of(plan, one))),
             *_sparsity(one),
             _ratio(one.mean("compression")),
+            _cycles(one),
             _seeds(one),
         )
         for one in plan["deployable"]
     ]
     columns = (
         *("λ", "a", "as trained, %", "integer network, %", "gap", "zero weights, %", "zero groups, %"),
-        *("compression", "seeds"),
+        *("compression", "predicted cycles", "seeds"),
     )
-    note = f"{_setting(plan['deployable'])} The gap is that of the trained model to full precision."
+    note = (
+        f"{_setting(plan['deployable'])} The gap is that of the trained model to full precision; the cycles are an "
+        "image's on 16 PEs, by the cycle model."
+    )
     return Part("deployable", Table("8-bit activations, integer first and last layer", columns, lines), note)
 
 
@@ -239,6 +243,11 @@ def _points(difference: float | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.4g} ×"
+
+
+def _cycles(one: Measured) -> str:
+    mean = one.mean("predicted_cycles")
+    return "" if mean is None else f"{mean:,.0f}"
 
 
 def _plain(value: float | None) -> str:

@@ -69,7 +69,7 @@ def made_up(recipe: Recipe, dataset: str = "cifar10_jpeg") -> dict[str, Any]:
     if recipe.validation_fraction:
         return metrics | {"validation_accuracy": top1 - 3}
     if known["activations"] < 32 and known["end_layers"] == "integer8":
-        metrics["integer_top1"] = top1 - 0.05
+        metrics |= {"integer_top1": top1 - 0.05, "predicted_cycles": round(19635 * (1 - groups))}
     return metrics | {"top1": top1}
 
 

@@ -16,12 +16,13 @@ from tritforge.compress.data import Dataset
 from tritforge.compress.evaluation import model_accuracy
 from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.experiments import METHODS, method_recipe, run_name
+from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
-from tritforge.compress.models import Model
+from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import Recipe
 from tritforge.compress.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
 from tritforge.compress.run_record import history, run_metrics, run_result, weights_digest
-from tritforge.compress.train import TrainingRun, build_model, recipe_dataset, train
+from tritforge.compress.train import recipe_dataset, train
 from tritforge.errors import ResultFileError
 from tritforge.results import write_result
 
@@ -139,6 +140,9 @@ def test_an_integer_network_is_measured_too(pack: Path, tmp_path: Path) -> None:
     do(recipe, tmp_path)
     record = read_record(tmp_path / "results", recipe)
     assert record is not None and 0 <= record.metrics["integer_top1"] <= 100
+    model = _model(recipe, tmp_path / "runs" / run_name(recipe))
+    assert record.metrics["predicted_cycles"] == predicted_cycles(export_network(model)) > 0
+    assert predicted_cycles(export_network(model, 4)) is None
 
 
 def test_only_missing_runs_are_done(pack: Path, tmp_path: Path) -> None:
@@ -184,13 +188,13 @@ def test_a_long_log_is_thinned_to_its_last_epoch(tmp_path: Path) -> None:
 
 def test_the_longest_record_is_small(tmp_path: Path) -> None:
     recipe = method_recipe("clipped", schedule="paper", topology="resnet56")
-    data = _without_test(recipe_dataset(small_run("clipped", write_small_pack(tmp_path / "p.npz"))))
+    held_out = small_run("clipped", write_small_pack(tmp_path / "p.npz"), validation_fraction=0.25)
     model = build_model(recipe, (3, 32, 32), 10, (128, 128, 128))
     layers = [f"{kind}.{name}" for kind in ("delta", "zero_groups") for name in model.ternary_layers()]
     header = ["step", "epoch", "loss", "penalty", "learning_rate", *layers]
     lines = [",".join([str(epoch), str(epoch), *["0.123456789"] * (len(header) - 2)]) for epoch in range(1, 161)]
     (tmp_path / "log.csv").write_text("\n".join([",".join(header), *lines]) + "\n")
-    done = TrainingRun(tmp_path, model, data, None, 0.0, 12.3456789, 0.123456789, 0)  # type: ignore[arg-type]
+    done = replace(train(held_out, tmp_path / "run"), folder=tmp_path, model=model)
     write_result(tmp_path / "record.json", run_result(recipe, done, 1.0))
     assert (tmp_path / "record.json").stat().st_size < 60_000
 
