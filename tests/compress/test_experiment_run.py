@@ -21,7 +21,13 @@ from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
 from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import Recipe
 from tritforge.compress.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
-from tritforge.compress.run_record import history, run_metrics, run_result, weights_digest
+from tritforge.compress.run_record import (
+    history,
+    predicted_cycles,
+    run_metrics,
+    run_result,
+    weights_digest,
+)
 from tritforge.compress.train import recipe_dataset, train
 from tritforge.errors import ResultFileError
 from tritforge.results import write_result
