@@ -27,11 +27,11 @@ REGISTER_MAP = RTL / "map" / "accelerator.rdl"
 def generated_files() -> dict[str, str]:
     """Text of every generated file, by its path in the checkout."""
     top = read_register_map(REGISTER_MAP)
-    registers = register_verilog(read_register_map(REGISTER_MAP, windows=False))
+    block = read_register_map(REGISTER_MAP, whole=False)
     hdl = "rtl/hdl/generated"
     return {
-        **{f"{hdl}/{name}": text for name, text in registers.items()},
-        f"{hdl}/tritforge_windows_pkg.sv": window_package(top),
+        **{f"{hdl}/{name}": text for name, text in register_verilog(block).items()},
+        f"{hdl}/tritforge_windows_pkg.sv": window_package(top, block),
         f"{hdl}/tritforge_descriptor_pkg.sv": descriptor_package(),
         "tritforge/register_map.py": register_constants(top),
         "docs/register_map.md": register_markdown(top),

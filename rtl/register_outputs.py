@@ -62,7 +62,7 @@ class Window:
 '''
 
 _WINDOWS = f"""// {NOTE}
-/// Memory windows of the register map. Each begins at a multiple of its length.
+/// What of the register map the register block leaves out. Each window begins at a multiple of its length.
 package tritforge_windows_pkg;
 
   typedef struct packed {{
@@ -79,13 +79,13 @@ endpackage
 """
 
 
-def read_register_map(path: Path, windows: bool = True) -> AddrmapNode:
-    """The elaborated address map, with its memory windows or without; raises TritforgeError when it is not valid."""
+def read_register_map(path: Path, whole: bool = True) -> AddrmapNode:
+    """The elaborated address map, or the register block's alone; raises TritforgeError when it is not valid."""
     compiler = RDLCompiler()
     for udp in ALL_UDPS:
         compiler.register_udp(udp)
     try:
-        compiler.compile_file(str(path), defines={} if windows else {"REGISTERS_ALONE": ""})
+        compiler.compile_file(str(path), defines={} if whole else {"REGISTERS_ALONE": ""})
         return compiler.elaborate().top
     except Exception as error:
         raise TritforgeError(f"{path}: not a register map ({error})") from error
@@ -108,13 +108,19 @@ def register_verilog(top: AddrmapNode) -> dict[str, str]:
         return {path.name: _noted(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.sv"))}
 
 
-def window_package(top: AddrmapNode) -> str:
-    """Source of ``tritforge_windows_pkg.sv``: where the memory windows lie."""
-    lines = [
-        f"  localparam window_t {_camel(memory.inst_name.lower())}Window = "
-        f"'{{first: 18'h{memory.address_offset // 4:05X}, words: {memory.get_property('mementries')}}};\n"
+def window_package(top: AddrmapNode, block: AddrmapNode) -> str:
+    """Source of ``tritforge_windows_pkg.sv``: where the counters and the memory windows lie that a block leaves out."""
+    inside = {register.inst_name for register in _registers(block)}
+    counters = [register.address_offset for register in _registers(top) if register.inst_name not in inside]
+    windows = [("Counters", counters[0], 1 << (len(counters) - 1).bit_length())] + [
+        (_camel(memory.inst_name.lower()), memory.address_offset, memory.get_property("mementries"))
         for memory in _memories(top)
     ]
+    lines = [
+        f"  localparam window_t {name}Window = '{{first: 18'h{offset // 4:05X}, words: {words}}};\n"
+        for name, offset, words in windows
+    ]
+    lines.append(f"  localparam int unsigned Counters = {len(counters)};\n")
     return _WINDOWS.replace("@", "".join(lines))
 
 

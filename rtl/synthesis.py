@@ -40,7 +40,13 @@ merges with that of the unit around them."""
 DELAY_PS, NET_PS = 8000, 800
 """Delay that ABC may use up between registers, so that it recovers area on every shorter path, and that of a net."""
 
-DELAYS_PS = {"drain": 2500, "image_input": 2500, "result_output": 2500, "window_loader": 6500}
+DELAYS_PS = {
+    "drain": 2500,
+    "image_input": 2500,
+    "result_output": 2500,
+    "tritforge_registers": 6500,
+    "window_loader": 6500,
+}
 """Tighter delays, of control modules whose area recovered this way would be more than six levels of LUTs deep. Their
 enables and resets stay such: moved into LUTs they would load the logic before them, and lengthen its paths."""
 

@@ -23,17 +23,11 @@ module counters #(
   input  logic        image_start_i,
   input  logic        image_done_i,
 
-  output logic [31:0] cycles_o,
-  output logic [31:0] busy_cycles_o,
-  output logic [31:0] groups_issued_o,
-  output logic [31:0] groups_skipped_o,
-  output logic [31:0] stall_windows_o,
-  output logic [31:0] stall_accumulators_o,
-  output logic [31:0] stall_schedule_o,
-  output logic [31:0] images_started_o,
-  output logic [31:0] images_done_o,
-  /// Cycles from the last image's image_start_i to its image_done_i.
-  output logic [31:0] last_latency_o
+  /// Of the snapshot, in the register map's order: data two cycles after the address. Cycles, busy cycles, groups issued
+  /// and skipped, stalls for windows, for accumulators and for the schedule, images started and done, and cycles from
+  /// the last image's image_start_i to its image_done_i.
+  input  logic [3:0]  addr_i,
+  output logic [31:0] rdata_o
 );
 
   localparam int unsigned Count = 9;
@@ -76,9 +70,6 @@ module counters #(
     32'd1
   };
 
-  assign {images_done_o, images_started_o, stall_schedule_o, stall_accumulators_o, stall_windows_o, groups_skipped_o,
-          groups_issued_o, busy_cycles_o, cycles_o} = snapshot_q;
-
   always_ff @(posedge clk_i) begin
     clear_q <= clear_i;
     take_q  <= snapshot_i;
@@ -107,8 +98,6 @@ module counters #(
   logic [HighBits-1:0] high_difference_q;
   logic                time_carry_q, borrow_q, ended_q;
 
-  assign last_latency_o = latency_snapshot_q;
-
   always_ff @(posedge clk_i) begin
     {time_carry_q, time_q} <= {1'b0, time_q} + 1'b1;
     now.low                <= time_q;
@@ -127,6 +116,19 @@ module counters #(
       ended_q                <= 1'b0;
       latency_q              <= '0;
       latency_snapshot_q     <= '0;
+    end
+  end
+
+  // ---- Reading, half a word by half a word. ----
+  logic [Count:0][1:0][15:0] words;
+
+  assign words = {latency_snapshot_q, snapshot_q};
+
+  for (genvar h = 0; h < 2; h++) begin : gen_half
+    (* keep *) logic [3:0] addr_q;
+    always_ff @(posedge clk_i) begin
+      addr_q              <= addr_i;
+      rdata_o[16*h +: 16] <= words[addr_q][h];
     end
   end
 

@@ -86,12 +86,13 @@ module host_interface
   // One access at a time, of a register, of a memory window, or of nothing. Windows: see memory_windows.
   logic        access, access_write, of_register, register_access_q, no_access_q;
   logic [19:2] access_word;
-  logic [31:0] access_wdata, register_rdata, window_rdata;
-  logic [3:0]  access_strobes;
-  logic [5:0]  of_window, window_access_q;
+  logic [31:0] access_wdata, register_rdata, window_rdata, counter_rdata;
+  logic [3:0]  access_strobes, counter_addr;
+  logic [6:0]  of_window, window_access_q;
   logic        read_stall, write_stall, read_ack, read_error, write_ack, write_error, window_ack;
 
   assign of_window = {
+    in_window(access_word, CountersWindow) && 32'(access_word[5:2]) < Counters && !access_write,
     in_window(access_word, LayerCountersWindow) && !access_write,
     in_window(access_word, StagingWindow),
     in_window(access_word, WeightsWindow),
@@ -99,11 +100,11 @@ module host_interface
     in_window(access_word, BitmapsWindow),
     in_window(access_word, DescriptorsWindow)
   };
-  assign of_register = access_word[19:7] == '0;
+  assign of_register = access_word[19:6] == '0;
 
   always_ff @(posedge clk_i) begin
     register_access_q <= access && of_register && !rst_i;
-    window_access_q   <= {6{access && !rst_i}} & of_window;
+    window_access_q   <= {7{access && !rst_i}} & of_window;
     no_access_q       <= access && !of_register && of_window == '0 && !rst_i;
   end
 
@@ -144,7 +145,7 @@ module host_interface
     .rst(rst_i),
     .s_cpuif_req(register_access_q),
     .s_cpuif_req_is_wr(access_write),
-    .s_cpuif_addr({access_word[6:2], 2'd0}),
+    .s_cpuif_addr({access_word[5:2], 2'd0}),
     .s_cpuif_wr_data(access_wdata),
     .s_cpuif_wr_biten({{8{access_strobes[3]}}, {8{access_strobes[2]}}, {8{access_strobes[1]}}, {8{access_strobes[0]}}}),
     .s_cpuif_req_stall_wr(write_stall),
@@ -241,7 +242,9 @@ module host_interface
     .entry_wdata_o(entry_wdata),
     .entry_rdata_i(entry_rdata),
     .layer_counter_addr_o,
-    .layer_counter_rdata_i
+    .layer_counter_rdata_i,
+    .counter_addr_o(counter_addr),
+    .counter_rdata_i(counter_rdata)
   );
 
   staging_commit #(.Staging(Staging)) u_staging (
@@ -280,16 +283,8 @@ module host_interface
     .stall_schedule_i,
     .image_start_i,
     .image_done_i,
-    .cycles_o(to_host.CYCLES.count.next),
-    .busy_cycles_o(to_host.BUSY_CYCLES.count.next),
-    .groups_issued_o(to_host.GROUPS_ISSUED.count.next),
-    .groups_skipped_o(to_host.GROUPS_SKIPPED.count.next),
-    .stall_windows_o(to_host.STALL_WINDOWS.count.next),
-    .stall_accumulators_o(to_host.STALL_ACCUMULATORS.count.next),
-    .stall_schedule_o(to_host.STALL_SCHEDULE.count.next),
-    .images_started_o(to_host.IMAGES_STARTED.count.next),
-    .images_done_o(to_host.IMAGES_DONE.count.next),
-    .last_latency_o(to_host.LAST_LATENCY.count.next)
+    .addr_i(counter_addr),
+    .rdata_o(counter_rdata)
   );
 
   assign to_host.ARRAY.pes.next                   = 8'(Pes);

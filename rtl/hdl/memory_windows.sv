@@ -1,5 +1,5 @@
-/// The memory windows of the register map: single accesses become words of the program port, of the staging memory
-/// and of the layer counters.
+/// The memory windows of the register map: single accesses become words of the program port, of the staging memory,
+/// of the layer counters and of the counters.
 ///
 /// An access waits while entries are being copied. A 36-bit word is written by its last part; the parts before it are
 /// held here. A write to a closed memory, beyond its end or with byte strobes has no effect and is told by rejected_o.
@@ -15,8 +15,9 @@ module memory_windows #(
   input  logic clk_i,
   input  logic rst_i,
 
-  /// One access at a time, until its acknowledgement. Windows: 0 to 3 program spaces, 4 staging, 5 layer counters.
-  input  logic [5:0]  req_i,
+  /// One access at a time, until its acknowledgement. Windows: 0 to 3 program spaces, 4 staging, 5 layer counters,
+  /// 6 counters.
+  input  logic [6:0]  req_i,
   input  logic        req_write_i,
   /// 32-bit word of the window, below what tells the windows apart.
   input  logic [16:0] req_word_i,
@@ -47,13 +48,15 @@ module memory_windows #(
 
   /// Data one to three cycles after the address.
   output logic [7:0]  layer_counter_addr_o,
-  input  logic [31:0] layer_counter_rdata_i
+  input  logic [31:0] layer_counter_rdata_i,
+  output logic [3:0]  counter_addr_o,
+  input  logic [31:0] counter_rdata_i
 );
 
   typedef enum logic [2:0] {Idle, Check, Access, Wait, Read, Data, Done} phase_e;
 
   phase_e      phase_q;
-  logic [5:0]  window_q;
+  logic [6:0]  window_q;
   logic        write_q, whole_q, open_q;
   logic [16:0] word_q;
   logic [31:0] wdata_q;
@@ -118,12 +121,14 @@ module memory_windows #(
   assign entry_wdata_o = {wdata_q[25:24], wdata_q[17:0], entry_data_q};
 
   assign layer_counter_addr_o = word_q[7:0];
+  assign counter_addr_o       = word_q[3:0];
 
   logic [31:0] rdata;
 
   always_comb begin
     rdata = weights && word_q[0] ? 32'(prog_rdata_i[35:32]) : prog_rdata_i[31:0];
     if (window_q[5]) rdata = layer_counter_rdata_i;
+    if (window_q[6]) rdata = counter_rdata_i;
     if (staging) begin
       unique case (word_q[1:0])
         2'd0: rdata = entry_rdata_i[31:0];

@@ -8,7 +8,7 @@ module tritforge_registers (
 
         input wire s_cpuif_req,
         input wire s_cpuif_req_is_wr,
-        input wire [6:0] s_cpuif_addr,
+        input wire [5:0] s_cpuif_addr,
         input wire [31:0] s_cpuif_wr_data,
         input wire [31:0] s_cpuif_wr_biten,
         output wire s_cpuif_req_stall_wr,
@@ -28,7 +28,7 @@ module tritforge_registers (
     //--------------------------------------------------------------------------
     logic cpuif_req;
     logic cpuif_req_is_wr;
-    logic [6:0] cpuif_addr;
+    logic [5:0] cpuif_addr;
     logic [31:0] cpuif_wr_data;
     logic [31:0] cpuif_wr_biten;
     logic cpuif_req_stall_wr;
@@ -92,20 +92,10 @@ module tritforge_registers (
         logic BATCH;
         logic EVENTS;
         logic INTERRUPT_ENABLE;
-        logic CYCLES;
-        logic BUSY_CYCLES;
-        logic GROUPS_ISSUED;
-        logic GROUPS_SKIPPED;
-        logic STALL_WINDOWS;
-        logic STALL_ACCUMULATORS;
-        logic STALL_SCHEDULE;
-        logic IMAGES_STARTED;
-        logic IMAGES_DONE;
-        logic LAST_LATENCY;
     } decoded_reg_strb_t;
     decoded_reg_strb_t decoded_reg_strb;
     logic decoded_err;
-    logic [6:0] decoded_addr;
+    logic [5:0] decoded_addr;
     logic decoded_req;
     logic decoded_req_is_wr;
     logic [31:0] decoded_wr_data;
@@ -116,81 +106,51 @@ module tritforge_registers (
         automatic logic is_valid_rw;
         is_valid_addr = '0;
         is_valid_rw = '0;
-        decoded_reg_strb.ID = cpuif_req_masked & (cpuif_addr == 7'h0) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h0);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h0) & !cpuif_req_is_wr;
-        decoded_reg_strb.MAP_VERSION = cpuif_req_masked & (cpuif_addr == 7'h4) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h4);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h4) & !cpuif_req_is_wr;
-        decoded_reg_strb.ARRAY = cpuif_req_masked & (cpuif_addr == 7'h8) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h8);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h8) & !cpuif_req_is_wr;
-        decoded_reg_strb.MEMORIES = cpuif_req_masked & (cpuif_addr == 7'hc) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'hc);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'hc) & !cpuif_req_is_wr;
-        decoded_reg_strb.TABLES = cpuif_req_masked & (cpuif_addr == 7'h10) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h10);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h10) & !cpuif_req_is_wr;
-        decoded_reg_strb.CONTROL = cpuif_req_masked & (cpuif_addr == 7'h14);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h14);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h14);
-        decoded_reg_strb.COMMAND = cpuif_req_masked & (cpuif_addr == 7'h18) & cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h18);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h18) & cpuif_req_is_wr;
-        decoded_reg_strb.STATE = cpuif_req_masked & (cpuif_addr == 7'h1c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h1c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h1c) & !cpuif_req_is_wr;
-        decoded_reg_strb.VERSION = cpuif_req_masked & (cpuif_addr == 7'h20) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h20);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h20) & !cpuif_req_is_wr;
-        decoded_reg_strb.NEXT_VERSION = cpuif_req_masked & (cpuif_addr == 7'h24);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h24);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h24);
-        decoded_reg_strb.STAGED = cpuif_req_masked & (cpuif_addr == 7'h28);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h28);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h28);
-        decoded_reg_strb.COMMIT_PAUSE = cpuif_req_masked & (cpuif_addr == 7'h2c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h2c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h2c) & !cpuif_req_is_wr;
-        decoded_reg_strb.BATCH = cpuif_req_masked & (cpuif_addr == 7'h30);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h30);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h30);
-        decoded_reg_strb.EVENTS = cpuif_req_masked & (cpuif_addr == 7'h34);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h34);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h34);
-        decoded_reg_strb.INTERRUPT_ENABLE = cpuif_req_masked & (cpuif_addr == 7'h38);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h38);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h38);
-        decoded_reg_strb.CYCLES = cpuif_req_masked & (cpuif_addr == 7'h40) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h40);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h40) & !cpuif_req_is_wr;
-        decoded_reg_strb.BUSY_CYCLES = cpuif_req_masked & (cpuif_addr == 7'h44) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h44);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h44) & !cpuif_req_is_wr;
-        decoded_reg_strb.GROUPS_ISSUED = cpuif_req_masked & (cpuif_addr == 7'h48) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h48);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h48) & !cpuif_req_is_wr;
-        decoded_reg_strb.GROUPS_SKIPPED = cpuif_req_masked & (cpuif_addr == 7'h4c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h4c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h4c) & !cpuif_req_is_wr;
-        decoded_reg_strb.STALL_WINDOWS = cpuif_req_masked & (cpuif_addr == 7'h50) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h50);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h50) & !cpuif_req_is_wr;
-        decoded_reg_strb.STALL_ACCUMULATORS = cpuif_req_masked & (cpuif_addr == 7'h54) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h54);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h54) & !cpuif_req_is_wr;
-        decoded_reg_strb.STALL_SCHEDULE = cpuif_req_masked & (cpuif_addr == 7'h58) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h58);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h58) & !cpuif_req_is_wr;
-        decoded_reg_strb.IMAGES_STARTED = cpuif_req_masked & (cpuif_addr == 7'h5c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h5c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h5c) & !cpuif_req_is_wr;
-        decoded_reg_strb.IMAGES_DONE = cpuif_req_masked & (cpuif_addr == 7'h60) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h60);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h60) & !cpuif_req_is_wr;
-        decoded_reg_strb.LAST_LATENCY = cpuif_req_masked & (cpuif_addr == 7'h64) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 7'h64);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 7'h64) & !cpuif_req_is_wr;
+        decoded_reg_strb.ID = cpuif_req_masked & (cpuif_addr == 6'h0) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h0) & !cpuif_req_is_wr;
+        decoded_reg_strb.MAP_VERSION = cpuif_req_masked & (cpuif_addr == 6'h4) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h4) & !cpuif_req_is_wr;
+        decoded_reg_strb.ARRAY = cpuif_req_masked & (cpuif_addr == 6'h8) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h8) & !cpuif_req_is_wr;
+        decoded_reg_strb.MEMORIES = cpuif_req_masked & (cpuif_addr == 6'hc) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'hc);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'hc) & !cpuif_req_is_wr;
+        decoded_reg_strb.TABLES = cpuif_req_masked & (cpuif_addr == 6'h10) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h10);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h10) & !cpuif_req_is_wr;
+        decoded_reg_strb.CONTROL = cpuif_req_masked & (cpuif_addr == 6'h14);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h14);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h14);
+        decoded_reg_strb.COMMAND = cpuif_req_masked & (cpuif_addr == 6'h18) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h18);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h18) & cpuif_req_is_wr;
+        decoded_reg_strb.STATE = cpuif_req_masked & (cpuif_addr == 6'h1c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h1c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h1c) & !cpuif_req_is_wr;
+        decoded_reg_strb.VERSION = cpuif_req_masked & (cpuif_addr == 6'h20) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h20);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h20) & !cpuif_req_is_wr;
+        decoded_reg_strb.NEXT_VERSION = cpuif_req_masked & (cpuif_addr == 6'h24);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h24);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h24);
+        decoded_reg_strb.STAGED = cpuif_req_masked & (cpuif_addr == 6'h28);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h28);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h28);
+        decoded_reg_strb.COMMIT_PAUSE = cpuif_req_masked & (cpuif_addr == 6'h2c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h2c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h2c) & !cpuif_req_is_wr;
+        decoded_reg_strb.BATCH = cpuif_req_masked & (cpuif_addr == 6'h30);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h30);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h30);
+        decoded_reg_strb.EVENTS = cpuif_req_masked & (cpuif_addr == 6'h34);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h34);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h34);
+        decoded_reg_strb.INTERRUPT_ENABLE = cpuif_req_masked & (cpuif_addr == 6'h38);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 6'h38);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 6'h38);
         decoded_err = (~is_valid_addr | (is_valid_addr & ~is_valid_rw)) & decoded_req;
     end
 
@@ -795,121 +755,91 @@ module tritforge_registers (
     // Readback
     //--------------------------------------------------------------------------
 
-    logic [6:0] rd_mux_addr;
+    logic [5:0] rd_mux_addr;
     assign rd_mux_addr = decoded_addr;
 
     logic readback_err;
     logic readback_done;
     logic [31:0] readback_data;
-    function automatic bit [3:0] ad_low(bit [6:0] addr);
+    function automatic bit [3:0] ad_low(bit [5:0] addr);
         return addr[3:0];
     endfunction
-    function automatic bit [2:0] ad_hi(bit [6:0] addr);
-        return addr[6:4];
+    function automatic bit [1:0] ad_hi(bit [5:0] addr);
+        return addr[5:4];
     endfunction
 
     // readback stage 1
-    logic [31:0] readback_data_rt_c[8];
+    logic [31:0] readback_data_rt_c[4];
     always_comb begin
-        automatic logic [31:0] readback_data_var[8];
-        for(int i=0; i<8; i++) readback_data_var[i] = '0;
-        if(ad_low(rd_mux_addr) == ad_low(7'h0)) begin
-            readback_data_var[ad_hi(7'h0)][31:0] = 32'h54524954;
+        automatic logic [31:0] readback_data_var[4];
+        for(int i=0; i<4; i++) readback_data_var[i] = '0;
+        if(ad_low(rd_mux_addr) == ad_low(6'h0)) begin
+            readback_data_var[ad_hi(6'h0)][31:0] = 32'h54524954;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h4)) begin
-            readback_data_var[ad_hi(7'h4)][31:0] = 32'h1;
+        if(ad_low(rd_mux_addr) == ad_low(6'h4)) begin
+            readback_data_var[ad_hi(6'h4)][31:0] = 32'h1;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h8)) begin
-            readback_data_var[ad_hi(7'h8)][7:0] = hwif_in.ARRAY.pes.next;
-            readback_data_var[ad_hi(7'h8)][15:8] = hwif_in.ARRAY.group_channels.next;
-            readback_data_var[ad_hi(7'h8)][23:16] = hwif_in.ARRAY.activation_bits.next;
-            readback_data_var[ad_hi(7'h8)][31:24] = hwif_in.ARRAY.pass_outputs.next;
+        if(ad_low(rd_mux_addr) == ad_low(6'h8)) begin
+            readback_data_var[ad_hi(6'h8)][7:0] = hwif_in.ARRAY.pes.next;
+            readback_data_var[ad_hi(6'h8)][15:8] = hwif_in.ARRAY.group_channels.next;
+            readback_data_var[ad_hi(6'h8)][23:16] = hwif_in.ARRAY.activation_bits.next;
+            readback_data_var[ad_hi(6'h8)][31:24] = hwif_in.ARRAY.pass_outputs.next;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'hc)) begin
-            readback_data_var[ad_hi(7'hc)][7:0] = hwif_in.MEMORIES.log2_slots.next;
-            readback_data_var[ad_hi(7'hc)][15:8] = hwif_in.MEMORIES.log2_feature_words.next;
-            readback_data_var[ad_hi(7'hc)][23:16] = hwif_in.MEMORIES.log2_staging.next;
+        if(ad_low(rd_mux_addr) == ad_low(6'hc)) begin
+            readback_data_var[ad_hi(6'hc)][7:0] = hwif_in.MEMORIES.log2_slots.next;
+            readback_data_var[ad_hi(6'hc)][15:8] = hwif_in.MEMORIES.log2_feature_words.next;
+            readback_data_var[ad_hi(6'hc)][23:16] = hwif_in.MEMORIES.log2_staging.next;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h10)) begin
-            readback_data_var[ad_hi(7'h10)][7:0] = hwif_in.TABLES.log2_bitmaps.next;
-            readback_data_var[ad_hi(7'h10)][15:8] = hwif_in.TABLES.log2_affine.next;
-            readback_data_var[ad_hi(7'h10)][23:16] = hwif_in.TABLES.log2_descriptors.next;
+        if(ad_low(rd_mux_addr) == ad_low(6'h10)) begin
+            readback_data_var[ad_hi(6'h10)][7:0] = hwif_in.TABLES.log2_bitmaps.next;
+            readback_data_var[ad_hi(6'h10)][15:8] = hwif_in.TABLES.log2_affine.next;
+            readback_data_var[ad_hi(6'h10)][23:16] = hwif_in.TABLES.log2_descriptors.next;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h14)) begin
-            readback_data_var[ad_hi(7'h14)][0] = field_storage.CONTROL.enable.value;
-            readback_data_var[ad_hi(7'h14)][1] = field_storage.CONTROL.load.value;
+        if(ad_low(rd_mux_addr) == ad_low(6'h14)) begin
+            readback_data_var[ad_hi(6'h14)][0] = field_storage.CONTROL.enable.value;
+            readback_data_var[ad_hi(6'h14)][1] = field_storage.CONTROL.load.value;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h1c)) begin
-            readback_data_var[ad_hi(7'h1c)][1:0] = hwif_in.STATE.state.next;
-            readback_data_var[ad_hi(7'h1c)][8] = hwif_in.STATE.busy.next;
-            readback_data_var[ad_hi(7'h1c)][9] = hwif_in.STATE.commit_pending.next;
+        if(ad_low(rd_mux_addr) == ad_low(6'h1c)) begin
+            readback_data_var[ad_hi(6'h1c)][1:0] = hwif_in.STATE.state.next;
+            readback_data_var[ad_hi(6'h1c)][8] = hwif_in.STATE.busy.next;
+            readback_data_var[ad_hi(6'h1c)][9] = hwif_in.STATE.commit_pending.next;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h20)) begin
-            readback_data_var[ad_hi(7'h20)][31:0] = hwif_in.VERSION.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(6'h20)) begin
+            readback_data_var[ad_hi(6'h20)][31:0] = hwif_in.VERSION.value.next;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h24)) begin
-            readback_data_var[ad_hi(7'h24)][31:0] = field_storage.NEXT_VERSION.value.value;
+        if(ad_low(rd_mux_addr) == ad_low(6'h24)) begin
+            readback_data_var[ad_hi(6'h24)][31:0] = field_storage.NEXT_VERSION.value.value;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h28)) begin
-            readback_data_var[ad_hi(7'h28)][15:0] = field_storage.STAGED.entries.value;
+        if(ad_low(rd_mux_addr) == ad_low(6'h28)) begin
+            readback_data_var[ad_hi(6'h28)][15:0] = field_storage.STAGED.entries.value;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h2c)) begin
-            readback_data_var[ad_hi(7'h2c)][31:0] = hwif_in.COMMIT_PAUSE.cycles.next;
+        if(ad_low(rd_mux_addr) == ad_low(6'h2c)) begin
+            readback_data_var[ad_hi(6'h2c)][31:0] = hwif_in.COMMIT_PAUSE.cycles.next;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h30)) begin
-            readback_data_var[ad_hi(7'h30)][15:0] = field_storage.BATCH.images.value;
+        if(ad_low(rd_mux_addr) == ad_low(6'h30)) begin
+            readback_data_var[ad_hi(6'h30)][15:0] = field_storage.BATCH.images.value;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h34)) begin
-            readback_data_var[ad_hi(7'h34)][0] = field_storage.EVENTS.early_last.value;
-            readback_data_var[ad_hi(7'h34)][1] = field_storage.EVENTS.late_last.value;
-            readback_data_var[ad_hi(7'h34)][2] = field_storage.EVENTS.closed_write.value;
-            readback_data_var[ad_hi(7'h34)][3] = field_storage.EVENTS.batch_done.value;
-            readback_data_var[ad_hi(7'h34)][4] = field_storage.EVENTS.commit_done.value;
-            readback_data_var[ad_hi(7'h34)][5] = field_storage.EVENTS.refused.value;
+        if(ad_low(rd_mux_addr) == ad_low(6'h34)) begin
+            readback_data_var[ad_hi(6'h34)][0] = field_storage.EVENTS.early_last.value;
+            readback_data_var[ad_hi(6'h34)][1] = field_storage.EVENTS.late_last.value;
+            readback_data_var[ad_hi(6'h34)][2] = field_storage.EVENTS.closed_write.value;
+            readback_data_var[ad_hi(6'h34)][3] = field_storage.EVENTS.batch_done.value;
+            readback_data_var[ad_hi(6'h34)][4] = field_storage.EVENTS.commit_done.value;
+            readback_data_var[ad_hi(6'h34)][5] = field_storage.EVENTS.refused.value;
         end
-        if(ad_low(rd_mux_addr) == ad_low(7'h38)) begin
-            readback_data_var[ad_hi(7'h38)][5:0] = field_storage.INTERRUPT_ENABLE.mask.value;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h40)) begin
-            readback_data_var[ad_hi(7'h40)][31:0] = hwif_in.CYCLES.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h44)) begin
-            readback_data_var[ad_hi(7'h44)][31:0] = hwif_in.BUSY_CYCLES.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h48)) begin
-            readback_data_var[ad_hi(7'h48)][31:0] = hwif_in.GROUPS_ISSUED.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h4c)) begin
-            readback_data_var[ad_hi(7'h4c)][31:0] = hwif_in.GROUPS_SKIPPED.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h50)) begin
-            readback_data_var[ad_hi(7'h50)][31:0] = hwif_in.STALL_WINDOWS.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h54)) begin
-            readback_data_var[ad_hi(7'h54)][31:0] = hwif_in.STALL_ACCUMULATORS.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h58)) begin
-            readback_data_var[ad_hi(7'h58)][31:0] = hwif_in.STALL_SCHEDULE.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h5c)) begin
-            readback_data_var[ad_hi(7'h5c)][31:0] = hwif_in.IMAGES_STARTED.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h60)) begin
-            readback_data_var[ad_hi(7'h60)][31:0] = hwif_in.IMAGES_DONE.count.next;
-        end
-        if(ad_low(rd_mux_addr) == ad_low(7'h64)) begin
-            readback_data_var[ad_hi(7'h64)][31:0] = hwif_in.LAST_LATENCY.count.next;
+        if(ad_low(rd_mux_addr) == ad_low(6'h38)) begin
+            readback_data_var[ad_hi(6'h38)][5:0] = field_storage.INTERRUPT_ENABLE.mask.value;
         end
         readback_data_rt_c = readback_data_var;
     end
 
-    logic [31:0] readback_data_rt[8];
+    logic [31:0] readback_data_rt[4];
     logic readback_done_rt;
     logic readback_err_rt;
-    logic [6:0] readback_addr_rt;
+    logic [5:0] readback_addr_rt;
     always_ff @(posedge clk) begin
         if(rst) begin
-            for(int i=0; i<8; i++) readback_data_rt[i] <= '0;
+            for(int i=0; i<4; i++) readback_data_rt[i] <= '0;
             readback_done_rt <= '0;
             readback_err_rt <= '0;
             readback_addr_rt <= '0;
@@ -925,7 +855,7 @@ module tritforge_registers (
 
     // readback stage 2
     always_comb begin
-        readback_data = readback_data_rt[readback_addr_rt[6:4]];
+        readback_data = readback_data_rt[readback_addr_rt[5:4]];
         readback_done = readback_done_rt;
         readback_err = readback_err_rt;
     end

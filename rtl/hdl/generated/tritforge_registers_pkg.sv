@@ -5,8 +5,8 @@
 package tritforge_registers_pkg;
 
     localparam TRITFORGE_REGISTERS_DATA_WIDTH = 32;
-    localparam TRITFORGE_REGISTERS_MIN_ADDR_WIDTH = 7;
-    localparam TRITFORGE_REGISTERS_SIZE = 'h68;
+    localparam TRITFORGE_REGISTERS_MIN_ADDR_WIDTH = 6;
+    localparam TRITFORGE_REGISTERS_SIZE = 'h3c;
 
     typedef struct {
         logic [7:0] next;
@@ -135,86 +135,6 @@ package tritforge_registers_pkg;
     } tritforge_registers__EVENTS__in_t;
 
     typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_03beeb58__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_03beeb58__count__in_t count;
-    } tritforge_registers__counter_reg_name_03beeb58__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_c27332ae__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_c27332ae__count__in_t count;
-    } tritforge_registers__counter_reg_name_c27332ae__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_a7cf310a__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_a7cf310a__count__in_t count;
-    } tritforge_registers__counter_reg_name_a7cf310a__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_7a39f4b2__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_7a39f4b2__count__in_t count;
-    } tritforge_registers__counter_reg_name_7a39f4b2__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_2cb17a9b__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_2cb17a9b__count__in_t count;
-    } tritforge_registers__counter_reg_name_2cb17a9b__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_740b639f__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_740b639f__count__in_t count;
-    } tritforge_registers__counter_reg_name_740b639f__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_19be1037__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_19be1037__count__in_t count;
-    } tritforge_registers__counter_reg_name_19be1037__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_71b66093__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_71b66093__count__in_t count;
-    } tritforge_registers__counter_reg_name_71b66093__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_1fcd6972__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_1fcd6972__count__in_t count;
-    } tritforge_registers__counter_reg_name_1fcd6972__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } tritforge_registers__counter_reg_name_e443841d__count__in_t;
-
-    typedef struct {
-        tritforge_registers__counter_reg_name_e443841d__count__in_t count;
-    } tritforge_registers__counter_reg_name_e443841d__in_t;
-
-    typedef struct {
         tritforge_registers__ARRAY__in_t ARRAY;
         tritforge_registers__MEMORIES__in_t MEMORIES;
         tritforge_registers__TABLES__in_t TABLES;
@@ -222,16 +142,6 @@ package tritforge_registers_pkg;
         tritforge_registers__VERSION__in_t VERSION;
         tritforge_registers__COMMIT_PAUSE__in_t COMMIT_PAUSE;
         tritforge_registers__EVENTS__in_t EVENTS;
-        tritforge_registers__counter_reg_name_03beeb58__in_t CYCLES;
-        tritforge_registers__counter_reg_name_c27332ae__in_t BUSY_CYCLES;
-        tritforge_registers__counter_reg_name_a7cf310a__in_t GROUPS_ISSUED;
-        tritforge_registers__counter_reg_name_7a39f4b2__in_t GROUPS_SKIPPED;
-        tritforge_registers__counter_reg_name_2cb17a9b__in_t STALL_WINDOWS;
-        tritforge_registers__counter_reg_name_740b639f__in_t STALL_ACCUMULATORS;
-        tritforge_registers__counter_reg_name_19be1037__in_t STALL_SCHEDULE;
-        tritforge_registers__counter_reg_name_71b66093__in_t IMAGES_STARTED;
-        tritforge_registers__counter_reg_name_1fcd6972__in_t IMAGES_DONE;
-        tritforge_registers__counter_reg_name_e443841d__in_t LAST_LATENCY;
     } tritforge_registers__in_t;
 
     typedef struct {
