@@ -83,7 +83,7 @@ def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
     }
 
 
-def predicted_cycles(network: Network) -> int | None:
+def predicted_cycles(network: Network) -> float | None:
     """Cycles an image back to back that the cycle model predicts for 16 PEs; None where they cannot run the network."""
     try:
         asked = AcceleratorParameters(group_channels=network.group_channels, activation_bits=network.activation_bits)
@@ -101,13 +101,17 @@ def weights_digest(model: Model) -> str:
     return state.hexdigest()
 
 
-def history(log: Path) -> dict[str, list[float]]:
-    """The columns of a training's log, at most ``HISTORY_ROWS`` epochs of it, evenly spread and with the last one."""
+def history(log: Path) -> dict[str, list[float | None]]:
+    """The columns of a training's log, at most ``HISTORY_ROWS`` epochs of it, evenly spread and with the last one.
+
+    None stands for what was not logged yet when an epoch ended, in a training that an older version began.
+    """
     with open(log, newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     stride = math.ceil(len(rows) / HISTORY_ROWS)
     kept = rows[::-1][::stride][::-1]
-    columns = {name: [_short(float(row[name])) for row in kept] for name in rows[-1] if name not in ("step", "epoch")}
+    names = [name for name in rows[-1] if name not in ("step", "epoch")]
+    columns = {name: [_short(float(row[name])) if row[name] else None for row in kept] for name in names}
     return {"epoch": [int(row["epoch"]) for row in kept], **columns}
 
 

@@ -177,7 +177,7 @@ def evolution_picture(plan: Plan) -> Picture | None:
             inside = stages[:index].count(stage)
             axes.plot(
                 history["epoch"],
-                factor * np.array(history[column]),
+                factor * np.array(history[column], float),
                 color=STAGES[order % len(STAGES)],
                 alpha=1.0 - 0.7 * inside / max(1, stages.count(stage) - 1),
                 linewidth=1.3,
@@ -190,7 +190,7 @@ def evolution_picture(plan: Plan) -> Picture | None:
         _grid(axes)
     axes.plot(
         history["epoch"],
-        100 * np.array(history["zero_group_fraction"]),
+        100 * np.array(history["zero_group_fraction"], float),
         "--",
         color=unit_rgba(ORANGE),
         linewidth=2,

@@ -192,6 +192,11 @@ def test_a_long_log_is_thinned_to_its_last_epoch(tmp_path: Path) -> None:
     assert columns["epoch"] == list(range(6, 161, 7)) and columns["loss"][-1] == 0.00625
 
 
+def test_what_was_not_logged_is_told_as_none(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,epoch,loss,zero_groups.a\n5,1,0.5,\n10,2,0.25,0.125\n")
+    assert history(tmp_path / "log.csv") == {"epoch": [1, 2], "loss": [0.5, 0.25], "zero_groups.a": [None, 0.125]}
+
+
 def test_the_longest_record_is_small(tmp_path: Path) -> None:
     recipe = method_recipe("clipped", schedule="paper", topology="resnet56")
     held_out = small_run("clipped", write_small_pack(tmp_path / "p.npz"), validation_fraction=0.25)

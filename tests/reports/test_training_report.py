@@ -162,6 +162,22 @@ def test_the_choice_is_told_by_validation_accuracy() -> None:
     assert table.rows[1][:3:2] == ("1.2", f"{one.mean('validation_accuracy'):.2f} / 45.0")
 
 
+def test_the_best_accuracy_is_chosen_among_those_sparse_enough() -> None:
+    known = setting(experiments()["lambda-clipping"].runs[0])
+    points = {(1e-4, 1.0): (95.0, 0.2), (2e-4, 1.5): (90.0, 0.3), (3e-4, 1.0): (90.0, 0.4), (4e-4, 1.2): (85.0, 0.5)}
+    settings = [
+        Measured(
+            {**known, "penalty": penalty, "clipping": clipping},
+            ({"seed": 0, "validation_accuracy": accuracy, "zero_group_fraction": groups},),
+        )
+        for (penalty, clipping), (accuracy, groups) in points.items()
+    ]
+    assert selection_table({"lambda-clipping": settings}).note.endswith(
+        "with at least 25 % zero groups: λ = 0.0003, a = 1; with at least 50 % zero groups: λ = 0.0004, a = 1.2."
+    )
+    assert selection_table({"lambda-clipping": settings[:2]}).note.endswith("at least 50 % zero groups: none run.")
+
+
 def test_deployable_networks_tell_the_integer_networks_accuracy() -> None:
     one = ALL["deployable"][0]
     mean, spread = one.mean("integer_top1"), one.spread("integer_top1")
