@@ -34,7 +34,7 @@ class Split:
 
     def take(self, chosen: NDArray) -> Split:
         """The examples that an index or boolean mask chooses."""
-        return Split(self.images[chosen], self.labels[chosen])
+        return Split(np.asarray(self.images[chosen]), self.labels[chosen])
 
     def part(self, begin: int, end: int) -> Split:
         """Views of the examples from ``begin`` to before ``end``."""

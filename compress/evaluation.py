@@ -16,10 +16,24 @@ from tritforge.compress.models import Model
 BATCH = 256
 
 
-def batches(images: NDArray[np.uint8] | Tensor, device: torch.device, size: int = BATCH) -> Iterator[Tensor]:
-    """Images in order, as tensors of at most ``size``."""
+class ImagesOnDevice:
+    """Images ``(n, C, H, W)`` to choose from: all on the device, or read as they are asked for from a mapped file."""
+
+    def __init__(self, images: NDArray[np.uint8], device: torch.device) -> None:
+        self._images = images if isinstance(images, np.memmap) else torch.from_numpy(images).to(device)
+        self._device = device
+
+    def __getitem__(self, chosen: Tensor) -> Tensor:
+        """The images of indices ``(B,)`` on the device, ``(B, C, H, W)``."""
+        if isinstance(self._images, Tensor):
+            return self._images[chosen]
+        return torch.from_numpy(np.asarray(self._images[chosen.cpu().numpy()])).to(self._device)
+
+
+def batches(images: NDArray[np.uint8], device: torch.device, size: int = BATCH) -> Iterator[Tensor]:
+    """Images in order, copied to tensors of at most ``size``."""
     for start in range(0, len(images), size):
-        yield torch.as_tensor(images[start : start + size]).to(device)
+        yield torch.tensor(images[start : start + size]).to(device)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -67,7 +67,7 @@ def export_network(
             scale = np.full(node.inputs, steps[node.input] / (rows * columns * steps[node.name]))
             multiplier, bias, _, shift = fold_affine(scale, np.zeros(node.inputs), layer=node.name)
             layers.append(AveragePool(node.name, node.input, multiplier, bias, shift))
-        else:
+        elif isinstance(node, ClassifierNode):
             layers.append(_classifier(node, stage, steps[node.input]))
     zero_point = tuple(int(z) for z in model.zero_point.flatten())
     spec = InputSpec(channels, height, width, PIXEL_BITS, zero_point)

@@ -14,7 +14,16 @@ from tritforge.compress.activations import ActivationQuantiser
 from tritforge.compress.integer_weights import WEIGHT_BITS, IntegerConv2d, IntegerLinear
 from tritforge.compress.recipe import Recipe
 from tritforge.compress.ternary import TernaryConv2d, TernaryLinear
-from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode, Topology, build_topology
+from tritforge.compress.topology import (
+    ClassifierNode,
+    ConvNode,
+    FlattenNode,
+    MaxPoolNode,
+    Node,
+    PoolNode,
+    Topology,
+    build_topology,
+)
 from tritforge.errors import RecipeError
 from tritforge.network import INPUT
 
@@ -112,14 +121,20 @@ class Model(nn.Module):
         for node in topology.nodes:
             self.stages[node.name.replace(".", "_")] = self._stage(node, _ternary_layer(layers))
 
-    def _stage(self, node: ConvNode | PoolNode | ClassifierNode, ternary_layer: type[nn.Module]) -> nn.Module:
+    def _stage(self, node: Node, ternary_layer: type[nn.Module]) -> nn.Module:
         real_maps = self.activation_bits == FLOAT_BITS
         if isinstance(node, ClassifierNode):
             return ClassifierStage(self._classifier(node))
+        if isinstance(node, MaxPoolNode):
+            return nn.MaxPool2d(node.kernel, node.stride, node.padding)
+        if isinstance(node, FlattenNode):
+            return nn.Sequential(nn.Flatten(), nn.Unflatten(1, (node.outputs, 1, 1)))
         if isinstance(node, PoolNode):
             return PoolStage(nn.Identity() if real_maps else ActivationQuantiser(self.activation_bits))
         conv = self._convolution(node, ternary_layer)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
+        if not node.rectified:
+            return ConvStage(conv, node.outputs, nn.Identity())
         return ConvStage(conv, node.outputs, nn.ReLU() if real_maps else ActivationQuantiser(self.activation_bits))
 
     def _convolution(self, node: ConvNode, ternary_layer: type[nn.Module]) -> nn.Module:
@@ -138,7 +153,9 @@ class Model(nn.Module):
         return IntegerLinear(node.inputs, node.outputs, self.end_layer_bits)
 
     def why_not_integer(self) -> str | None:
-        """What of the model is in floating point and keeps it from being exported; None for an exportable one."""
+        """What of the model the integer network cannot express, as a clause; None for a model that can be exported."""
+        if self.topology.why_not_integer() is not None:
+            return self.topology.why_not_integer()
         if self.precision == "float":
             return "the model's weights are in full precision"
         if self.end_layers == "float":

@@ -34,7 +34,7 @@ def turned(split: Split, degrees: float) -> Split:
     """The split's images turned counter-clockwise by ``degrees``."""
     if not len(split):
         return split
-    images = torch.from_numpy(split.images)
+    images = torch.tensor(split.images)
     angles = torch.full((len(split),), float(degrees))
     return Split(turn_images(images, angles, torch.ones(len(split))).numpy().astype(np.uint8), split.labels)
 

@@ -25,7 +25,7 @@ from tritforge.compress.augmentation import Augmentation
 from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
-from tritforge.compress.evaluation import model_accuracy, settle_statistics
+from tritforge.compress.evaluation import ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
 from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import FIELDS, Recipe
@@ -165,7 +165,7 @@ def train(
         )
     log = _Log(folder, state.step, state.sums, recipe.tensorboard)
     augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
-    images = torch.from_numpy(dataset.train.images).to(device)
+    images = ImagesOnDevice(dataset.train.images, device)
     labels = torch.from_numpy(dataset.train.labels).to(device)
     resumed_from, order, began = state.step, state.order, time.perf_counter()
 

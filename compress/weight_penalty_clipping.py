@@ -17,9 +17,12 @@ from tritforge.pe_groups import channels_per_group
 
 
 def grouped(weights: Tensor, group_channels: int = 16) -> Tensor:
-    """Weights ``(N, C, K, K)`` as ``(N, G, lanes)``: one row per PE group, a ragged last group padded with zeros."""
+    """Weights ``(N, C, K, K)`` as ``(N, G, lanes)``: one row per PE group, a ragged last group padded with zeros.
+
+    Kernels above 3x3, which no PE takes, are grouped by ``C_g`` channels too, as dissertation 2.2.3 defines a group.
+    """
     outputs, channels, kernel, _ = weights.shape
-    per_group = channels_per_group(kernel, group_channels)
+    per_group = group_channels if kernel > 3 else channels_per_group(kernel, group_channels)
     missing = -channels % per_group
     if missing:
         weights = functional.pad(weights, (0, 0, 0, 0, 0, missing))
