@@ -9,8 +9,8 @@ that event times follow from the bitmaps in order:
 * ``bitmap_scanner`` reads a word a cycle while its FIFOs have room; a word with active groups becomes an entry;
 * ``window_loader`` fetches the windows of each channel group that has one, into shadow registers, once the rows of the
   map that they lie in are written;
-* ``group_scheduler`` and ``group_issue`` issue a group a cycle; only the first group of an entry can have to wait, for
-  its windows or for an accumulator buffer;
+* ``group_scheduler`` finds a group a cycle, ``group_issue`` issues one; only the first group of an entry can have to
+  wait there, first for an accumulator buffer, then for its windows, while up to four more come up behind it;
 * ``drain_sequencer`` takes finished passes out, a quad of channels of a tile a cycle; ``residual_fetch`` reads the
   words that it needs in cycles in which no tile is written.
 """
@@ -28,6 +28,8 @@ SCAN_TO_ARRIVAL = 2
 """bitmap_scanner: from the read of a word to the word."""
 WORD_DEPTH, LOAD_DEPTH, IN_FLIGHT = 16, 8, 4
 """bitmap_scanner: entries of its FIFOs, and what it leaves free in them for reads under way."""
+ROOM_TO_SCAN = 1
+"""bitmap_scanner: from the cycle in which its FIFOs have room to the read of a word."""
 PASS_DEPTH = 16
 """compute_core: entries of the FIFO that carries passes to the drain."""
 PREPARE = 3
@@ -217,9 +219,10 @@ class CoreTiming:
         self._loader = Pipeline()
         self._load_begun = self._step_free = self._windows_ready = 0
         self._windows_taken = -1
-        # Scheduler and issue.
-        self._scheduler = Pipeline()
-        self._word_register_free = 0
+        # Scheduler and issue: when the last group was found, went into the FIFO between them, and was issued; when it
+        # and the one before it left the FIFO.
+        self._found = self._pushed = self._issued = 0
+        self._left = (0, 0)
         self._starts_pass = True
         self._taken_blocks = 0
         # Drain: by pass, when it was scanned and when it left its FIFO; when tiles were written.
@@ -283,7 +286,7 @@ class CoreTiming:
             if before >= 0:
                 cycle = max(cycle, self._drain_pops[before] + 1)
         while True:
-            free = self._loads.room(self._words.room(cycle))
+            free = self._loads.room(self._words.room(cycle - ROOM_TO_SCAN)) + ROOM_TO_SCAN
             if free == cycle:
                 break
             cycle = free
@@ -308,25 +311,29 @@ class CoreTiming:
     def _entry(self, active: int, loads: bool, pushed: int, ends: Word | None, tile_y: int, tile_x: int) -> None:
         """A word's groups, or the empty one that ends a pass without any, through scheduler and issue."""
         self._words.push(pushed)
-        popped = max(pushed + 1, self._word_register_free)
+        popped = max(pushed + 1, self._found)
         self._words.pop(popped)
-        taken = self._scheduler.move(popped + 1)
-        offered = self._scheduler.move(taken, 1) + 1
-        has_buffer = offered
+        found = max(popped + 1, self._pushed)
+        pushed = max(found, self._left[0]) + 1
+        offered = max(pushed + 1, self._issued)
+        leaves = offered
         if self._starts_pass:
-            self._taken_blocks, has_buffer = self._ring.take(self._shape.buffer_blocks, offered)
-        fires = max(has_buffer, self._windows_ready) if loads else has_buffer
-        self._scheduler.stall(offered, fires)
+            self._taken_blocks, leaves = self._ring.take(self._shape.buffer_blocks, offered)
+        fires = max(leaves + 1, self._windows_ready) if loads else leaves + 1
         if loads:
             self._windows_taken = fires
-        self._times.stall_accumulators += has_buffer - offered
-        self._times.stall_windows += fires - has_buffer
+        self._times.stall_accumulators += leaves - offered
+        self._times.stall_windows += fires - leaves - 1
         self._times.issued += active
-        # The scheduler finds a word's channels two groups ahead of the issue.
-        self._word_register_free = taken if active < 2 else offered - 1 if active == 2 else fires + active - 3
+        self._left, self._issued = (self._left[1], leaves), fires
+        for _ in range(active - 1):
+            # Each further group is issued a cycle after the one before it, and left the FIFO when that one was.
+            found, pushed = pushed, max(pushed, self._left[0]) + 1
+            self._left, self._issued = (self._left[1], self._issued), self._issued + 1
+        self._found, self._pushed = found, pushed
         self._starts_pass = ends is not None
         if ends is not None:
-            self._drain(ends, fires + max(active, 1) - 1 + ISSUE_TO_DONE, tile_y, tile_x)
+            self._drain(ends, self._issued + ISSUE_TO_DONE, tile_y, tile_x)
 
     def _drain(self, word: Word, done: int, tile_y: int, tile_x: int) -> None:
         """A pass, whose sums are complete in cycle ``done``, leaves quad by quad."""

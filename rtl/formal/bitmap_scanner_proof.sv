@@ -44,6 +44,7 @@ module bitmap_scanner_proof
   // Registers of the scanner, for the invariants alone.
   input logic [$clog2(WordDepth):0] word_count_i,
   input logic [$clog2(LoadDepth):0] load_count_i,
+  input logic                       may_read_i,
   input logic                       on_the_way_i,
   input logic                       way_first_of_tile_i,
   input logic                       way_first_of_group_i,
@@ -143,10 +144,14 @@ module bitmap_scanner_proof
   end
 
 `ifdef INVARIANTS
+  // Words that have been read, are being read, or may be read in this cycle.
+  int under_way;
+  assign under_way = int'(arrives_i) + int'(on_the_way_i) + int'(may_read_i);
+
   always_ff @(posedge clk_i) begin
     if (begun_q && !rst_i) begin
-      assert (int'(word_count_i) + int'(held_valid_i) + int'(arrives_i) + int'(on_the_way_i) <= int'(WordDepth));
-      assert (int'(load_count_i) + int'(arrives_i) + int'(on_the_way_i) <= int'(LoadDepth));
+      assert (int'(word_count_i) + int'(held_valid_i) + under_way <= int'(WordDepth));
+      assert (int'(load_count_i) + under_way <= int'(LoadDepth));
       assert (!(arrives_i && first_of_tile_i) || first_of_group_i);
       assert (!(on_the_way_i && way_first_of_tile_i) || way_first_of_group_i);
       assert (held_valid_i == waits_q && (!waits_q || held_last_i == over_q));
@@ -174,7 +179,7 @@ bind bitmap_scanner bitmap_scanner_proof #(
   .push_i(push), .push_active_i(pushed.active), .push_stored_i(pushed.stored), .push_slot_i(pushed.slot),
   .push_index_i(pushed.word), .push_shift_i(pushed.shift), .push_layer_i(pushed.layer), .push_load_i(pushed.load),
   .push_last_i(pushed.last), .ask_i(needs_load), .word_room_i(word_fifo_ready), .load_room_i(load_fifo_ready),
-  .word_count_i(word_count), .load_count_i(load_count), .on_the_way_i(meta_q.valid),
+  .word_count_i(word_count), .load_count_i(load_count), .may_read_i(room_q), .on_the_way_i(meta_q.valid),
   .way_first_of_tile_i(meta_q.first_of_tile), .way_first_of_group_i(meta_q.first_of_group),
   .held_valid_i(held_valid_q), .held_active_i(held_q.active), .held_stored_i(held_q.stored), .held_slot_i(held_q.slot),
   .held_index_i(held_q.word), .held_shift_i(held_q.shift), .held_layer_i(held_q.layer), .held_load_i(held_q.load),

@@ -34,19 +34,19 @@ module group_scheduler_proof
   input logic                     load_q,
   input logic                     last_q,
   input logic [GroupChannels-1:0] rest_q,
+  input logic [GroupChannels-1:0] after_q,
   input logic [GroupChannels-1:0] stored_q,
   input logic [AddrBits-1:0]      slot_q,
   input logic [WordIdxBits-1:0]   index_q,
   input logic [4:0]               shift_q,
   input group_layer_t             layer_q,
-  input logic                     found_valid_q,
   input logic [GroupChannels-1:0] found_below_q,
   input logic [AddrBits-1:0]      found_slot_q,
   input group_t                   found_q
 );
 
   localparam int unsigned ChannelBits = $clog2(GroupChannels);
-  localparam int unsigned Room        = 3;
+  localparam int unsigned Room        = 2;
 
   typedef logic [GroupChannels-1:0] mask_t;
 
@@ -89,11 +89,10 @@ module group_scheduler_proof
                  channel: 7'({word.index, lowest(rest)}), slot: word.slot + stored_below(word, lowest(rest))};
   endfunction
 
-  function automatic logic same(group_t given, group_t wanted, logic with_slot);
+  function automatic logic same(group_t given, group_t wanted);
     same = given.layer == wanted.layer && given.empty == wanted.empty && given.load == wanted.load &&
            given.last == wanted.last && given.shift == wanted.shift &&
-           (wanted.empty || given.channel == wanted.channel) &&
-           (wanted.empty || !with_slot || given.slot == wanted.slot);
+           (wanted.empty || (given.channel == wanted.channel && given.slot == wanted.slot));
   endfunction
 
   word_t      words_q [Room+1];
@@ -101,7 +100,7 @@ module group_scheduler_proof
   mask_t      rest_of_first_q;
   logic       begun_q = 1'b0;
   logic       push, pop, give;
-  logic       pending, waited_q, waited_twice_q, unfinished_q, held_q;
+  logic       pending, waited_q, unfinished_q, held_q;
   group_t     held_group_q;
   word_t      arriving;
 
@@ -113,12 +112,11 @@ module group_scheduler_proof
   assign pop      = give && without_lowest(rest_of_first_q) == '0;
 
   always_ff @(posedge clk_i) begin
-    begun_q        <= 1'b1;
-    waited_q       <= !rst_i && pending;
-    waited_twice_q <= !rst_i && pending && waited_q;
-    unfinished_q   <= !rst_i && give && !pop;
-    held_q         <= !rst_i && group_valid_o && !group_ready_i;
-    held_group_q   <= group_o;
+    begun_q      <= 1'b1;
+    waited_q     <= !rst_i && pending;
+    unfinished_q <= !rst_i && give && !pop;
+    held_q       <= !rst_i && group_valid_o && !group_ready_i;
+    held_group_q <= group_o;
     if (rst_i) begin
       count_q <= '0;
     end else begin
@@ -143,52 +141,45 @@ module group_scheduler_proof
       assert (count_q != '0 || word_ready_o);
       // A group comes only of a word, in its place, once; and it waits unchanged until it is taken.
       assert (!group_valid_o || count_q != '0);
-      assert (!group_valid_o || same(group_o, expected(words_q[0], rest_of_first_q), 1'b1));
+      assert (!group_valid_o || same(group_o, expected(words_q[0], rest_of_first_q)));
       assert (!held_q || (group_valid_o && group_o == held_group_q));
-      // It comes three cycles after its word at the latest; groups of a word follow one another without a bubble.
-      assert (!(waited_twice_q && pending));
+      // It comes two cycles after its word at the latest; groups of a word follow one another without a bubble.
+      assert (!(waited_q && pending));
       assert (!unfinished_q || group_valid_o);
     end
   end
 
 `ifdef INVARIANTS
-  // Where the three registers of the scheduler are in the words kept here: group_o, then found_q, then rest_q.
-  logic [1:0] found_index, kept_index, end_index;
-  mask_t      next_rest, found_rest, kept_rest, after_group, after_found;
-  logic       group_ends, found_ends;
+  // Where the two registers of the scheduler are in the words kept here: found_q, then rest_q.
+  logic [1:0] kept_index, end_index;
+  mask_t      kept_rest, after_group;
+  logic       group_ends;
 
   assign after_group = without_lowest(rest_of_first_q);
   assign group_ends  = group_valid_o && after_group == '0;
-  assign found_index = 2'(group_ends);
-  assign next_rest   = group_valid_o ? after_group : rest_of_first_q;
-  assign found_rest  = group_ends ? words_q[1].active : next_rest;
-  assign after_found = without_lowest(found_rest);
-  assign found_ends  = found_valid_q && after_found == '0;
-  assign kept_index  = found_index + 2'(found_ends);
-  assign kept_rest   = found_ends ? words_q[kept_index].active : found_valid_q ? after_found : found_rest;
+  assign kept_index  = 2'(group_ends);
+  assign kept_rest   = group_ends ? words_q[1].active : group_valid_o ? after_group : rest_of_first_q;
   assign end_index   = kept_index + 2'(valid_q);
 
-  word_t word_found, word_kept;
-  assign word_found = words_q[found_index];
-  assign word_kept  = words_q[kept_index];
+  word_t word_kept;
+  assign word_kept = words_q[kept_index];
 
   always_ff @(posedge clk_i) begin
     if (begun_q && !rst_i) begin
       assert (end_index == count_q);
-      assert (!(waited_q && pending) || found_valid_q);
-      assert (!group_valid_o || group_ends || found_valid_q);
-      assert (!found_valid_q || found_ends || valid_q);
+      assert (!group_valid_o || group_ends || valid_q);
       if (count_q != '0) begin
         assert ((rest_of_first_q == '0) == (words_q[0].active == '0));
         assert ((rest_of_first_q & ~words_q[0].active) == '0);
       end
-      if (found_valid_q) begin
-        assert (same(found_q, expected(word_found, found_rest), 1'b0));
-        assert (found_slot_q == word_found.slot);
-        assert (found_rest == '0 || found_below_q == (word_found.stored & below(lowest(found_rest))));
+      if (group_valid_o) begin
+        assert (found_slot_q == words_q[0].slot);
+        assert (rest_of_first_q == '0 ||
+                found_below_q == (words_q[0].stored & below(lowest(rest_of_first_q))));
       end
       if (valid_q) begin
-        assert (rest_q == kept_rest && stored_q == word_kept.stored && slot_q == word_kept.slot);
+        assert (rest_q == kept_rest && after_q == without_lowest(kept_rest));
+        assert (stored_q == word_kept.stored && slot_q == word_kept.slot);
         assert (index_q == word_kept.index && shift_q == word_kept.shift && layer_q == word_kept.layer);
         assert (load_q == (word_kept.load && kept_rest == word_kept.active) && last_q == word_kept.last);
       end

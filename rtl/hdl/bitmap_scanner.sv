@@ -16,9 +16,10 @@ module bitmap_scanner
   input  logic   clk_i,
   input  logic   rst_i,
   /// A layer to walk next, in this slot; taken when the walk before has ended.
-  input  logic                    layer_valid_i,
-  output logic                    layer_ready_o,
-  input  logic                    layer_slot_i,
+  input  logic                    walk_valid_i,
+  output logic                    walk_ready_o,
+  input  logic                    walk_slot_i,
+  input  walk_t                   walk_i,
   input  layer_t [LayerSlots-1:0] layers_i,
 
   /// Bitmap memory, two cycles from address to data.
@@ -53,7 +54,7 @@ module bitmap_scanner
   localparam int unsigned LoadDepth = 8;
 
   // Position of the next word to read, and which of its coordinates are the last of their kind: kept beside them, as no
-  // comparison has to stand between a step and the next_layer.
+  // comparison has to stand between a step and the next one.
   logic                   running_q, slot_q;
   logic [11:0]            tile_y_q, tile_x_q;
   logic [7:0]             pass_q, group_q;
@@ -65,30 +66,31 @@ module bitmap_scanner
   logic last_word_q, last_plane_q, last_group_q, last_pass_q, last_x_q, last_y_q;
   logic step, ends, start;
 
-  layer_t layer, next_layer;
-  assign layer      = layers_i[slot_q];
-  assign next_layer = layers_i[layer_slot_i];
+  walk_t walk_q;
 
   // Words of a pass, and of the pass after this one.
   logic last_pass_next;
-  assign last_pass_next = last_pass_q ? layer.passes == 8'd1 : pass_q + 8'd2 == layer.passes;
+  assign last_pass_next = last_pass_q ? walk_q.passes == 8'd1 : pass_q + 8'd2 == walk_q.passes;
 
   function automatic logic single_word(input logic last_pass, input logic [7:0] last_words);
     return last_pass ? last_words == 8'd1 : PassWords == 1;
   endfunction
 
-  // Room for everything that is under way.
+  // Room for everything that is under way, what is read in this cycle and the next one included.
   logic [$clog2(WordDepth):0] word_count;
   logic [$clog2(LoadDepth):0] load_count;
-  logic room;
-  assign room = word_count <= ($clog2(WordDepth)+1)'(WordDepth - InFlight - 1) &&
-                load_count <= ($clog2(LoadDepth)+1)'(LoadDepth - InFlight);
+  logic room_q;
 
-  assign step          = running_q && room && (!first_of_pass_q || pass_ready_i);
+  always_ff @(posedge clk_i) begin
+    room_q <= !rst_i && word_count <= ($clog2(WordDepth)+1)'(WordDepth - InFlight - 1) &&
+              load_count <= ($clog2(LoadDepth)+1)'(LoadDepth - InFlight);
+  end
+
+  assign step          = running_q && room_q && (!first_of_pass_q || pass_ready_i);
   assign ends          = step && last_word_q && last_plane_q && last_group_q && last_pass_q && last_x_q && last_y_q;
-  assign layer_ready_o = !running_q || ends;
-  assign start         = layer_valid_i && layer_ready_o;
-  assign pass_valid_o  = running_q && room && first_of_pass_q;
+  assign walk_ready_o  = !running_q || ends;
+  assign start         = walk_valid_i && walk_ready_o;
+  assign pass_valid_o  = running_q && room_q && first_of_pass_q;
   assign bitmap_addr_o = addr_q;
 
   always_comb begin
@@ -106,53 +108,54 @@ module bitmap_scanner
       running_q <= 1'b0;
     end else if (start) begin
       running_q       <= 1'b1;
-      slot_q          <= layer_slot_i;
+      slot_q          <= walk_slot_i;
+      walk_q          <= walk_i;
       tile_y_q        <= '0;
       tile_x_q        <= '0;
       pass_q          <= '0;
       group_q         <= '0;
       plane_q         <= '0;
       word_q          <= '0;
-      addr_q          <= next_layer.bitmap_base;
+      addr_q          <= walk_i.bitmap_base;
       first_of_pass_q <= 1'b1;
-      last_word_q     <= single_word(next_layer.passes == 8'd1, next_layer.last_words);
-      last_plane_q    <= next_layer.planes == 4'd1;
-      last_group_q    <= next_layer.groups == 8'd1;
-      last_pass_q     <= next_layer.passes == 8'd1;
-      last_x_q        <= next_layer.tiles_x == 12'd1;
-      last_y_q        <= next_layer.tiles_y == 12'd1;
+      last_word_q     <= single_word(walk_i.passes == 8'd1, walk_i.last_words);
+      last_plane_q    <= walk_i.planes == 4'd1;
+      last_group_q    <= walk_i.groups == 8'd1;
+      last_pass_q     <= walk_i.passes == 8'd1;
+      last_x_q        <= walk_i.tiles_x == 12'd1;
+      last_y_q        <= walk_i.tiles_y == 12'd1;
     end else if (step) begin
       addr_q          <= addr_q + 1'b1;
       word_q          <= word_q + 1'b1;
       first_of_pass_q <= 1'b0;
-      last_word_q     <= 8'(word_q) + 8'd2 == (last_pass_q ? layer.last_words : 8'(PassWords));
+      last_word_q     <= 8'(word_q) + 8'd2 == (last_pass_q ? walk_q.last_words : 8'(PassWords));
       if (last_word_q) begin
         word_q       <= '0;
-        last_word_q  <= single_word(last_pass_q, layer.last_words);
+        last_word_q  <= single_word(last_pass_q, walk_q.last_words);
         plane_q      <= plane_q + 1'b1;
-        last_plane_q <= plane_q + 4'd2 == layer.planes;
+        last_plane_q <= plane_q + 4'd2 == walk_q.planes;
         if (last_plane_q) begin
           plane_q      <= '0;
-          last_plane_q <= layer.planes == 4'd1;
+          last_plane_q <= walk_q.planes == 4'd1;
           group_q      <= group_q + 1'b1;
-          last_group_q <= group_q + 8'd2 == layer.groups;
+          last_group_q <= group_q + 8'd2 == walk_q.groups;
           if (last_group_q) begin
             group_q         <= '0;
-            last_group_q    <= layer.groups == 8'd1;
+            last_group_q    <= walk_q.groups == 8'd1;
             pass_q          <= pass_q + 1'b1;
             last_pass_q     <= last_pass_next;
-            last_word_q     <= single_word(last_pass_next, layer.last_words);
+            last_word_q     <= single_word(last_pass_next, walk_q.last_words);
             first_of_pass_q <= 1'b1;
             if (last_pass_q) begin
               pass_q   <= '0;
-              addr_q   <= layer.bitmap_base;
+              addr_q   <= walk_q.bitmap_base;
               tile_x_q <= tile_x_q + 1'b1;
-              last_x_q <= tile_x_q + 12'd2 == layer.tiles_x;
+              last_x_q <= tile_x_q + 12'd2 == walk_q.tiles_x;
               if (last_x_q) begin
                 tile_x_q <= '0;
-                last_x_q <= layer.tiles_x == 12'd1;
+                last_x_q <= walk_q.tiles_x == 12'd1;
                 tile_y_q <= tile_y_q + 1'b1;
-                last_y_q <= tile_y_q + 12'd2 == layer.tiles_y;
+                last_y_q <= tile_y_q + 12'd2 == walk_q.tiles_y;
                 if (last_y_q) running_q <= 1'b0;
               end
             end
@@ -179,7 +182,7 @@ module bitmap_scanner
   // The plane's shift, counted along with the plane.
   always_ff @(posedge clk_i) begin
     if (start) shift_q <= '0;
-    else if (step && last_word_q) shift_q <= last_plane_q ? '0 : shift_q + 5'(layer.plane_step);
+    else if (step && last_word_q) shift_q <= last_plane_q ? '0 : shift_q + 5'(walk_q.plane_step);
   end
 
   always_comb begin

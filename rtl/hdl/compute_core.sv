@@ -77,13 +77,14 @@ module compute_core
 
   layer_t [LayerSlots-1:0] layers;
   logic   [LayerSlots-1:0] input_waits, residual_waits;
-  logic                    scan_valid, scan_ready;
+  logic                    walk_valid, walk_ready;
+  walk_t                   walk;
 
   sequencer u_sequencer (
     .clk_i, .rst_i, .reload_i, .program_ready_o, .start_allowed_i, .busy_o, .flush_i,
     .desc_addr_o, .desc_rdata_i, .header_o, .image_full_i, .image_free_o,
     .layers_o(layers), .input_waits_o(input_waits), .residual_waits_o(residual_waits),
-    .layer_enters_o, .layer_slot_o, .layer_index_o, .layer_valid_o(scan_valid), .layer_ready_i(scan_ready),
+    .layer_enters_o, .layer_slot_o, .layer_index_o, .walk_valid_o(walk_valid), .walk_o(walk), .walk_ready_i(walk_ready),
     .layer_done_i(layer_done_o), .done_slot_o,
     .result_space_i, .result_start_o, .result_sequence_o, .result_buffer_o, .image_start_o, .image_done_o
   );
@@ -107,8 +108,8 @@ module compute_core
   group_layer_t             word_layer;
 
   bitmap_scanner #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_scanner (
-    .clk_i, .rst_i, .layer_valid_i(scan_valid), .layer_ready_o(scan_ready), .layer_slot_i(layer_slot_o),
-    .layers_i(layers), .bitmap_addr_o, .bitmap_rdata_i,
+    .clk_i, .rst_i, .walk_valid_i(walk_valid), .walk_ready_o(walk_ready), .walk_slot_i(layer_slot_o),
+    .walk_i(walk), .layers_i(layers), .bitmap_addr_o, .bitmap_rdata_i,
     .pass_valid_o(scan_pass_valid), .pass_ready_i(scan_pass_ready), .pass_o(scan_pass),
     .load_valid_o(load_valid), .load_ready_i(load_ready), .load_o(load),
     .word_valid_o(word_valid), .word_ready_i(word_ready), .word_active_o(word_active), .word_stored_o(word_stored),
@@ -116,14 +117,22 @@ module compute_core
     .word_load_o(word_load), .word_last_o(word_last)
   );
 
-  logic   group_valid, group_ready;
-  group_t group;
+  logic   found_valid, found_ready, group_valid, group_ready;
+  group_t found, group;
 
   group_scheduler #(.GroupChannels(GroupChannels), .PassOutputs(PassOutputs)) u_scheduler (
     .clk_i, .rst_i, .word_valid_i(word_valid), .word_ready_o(word_ready), .word_active_i(word_active),
     .word_stored_i(word_stored), .word_slot_i(word_slot), .word_index_i(word_index), .word_shift_i(word_shift),
     .word_layer_i(word_layer), .word_load_i(word_load), .word_last_i(word_last),
-    .group_valid_o(group_valid), .group_ready_i(group_ready), .group_o(group)
+    .group_valid_o(found_valid), .group_ready_i(found_ready), .group_o(found)
+  );
+
+  // Whether groups may come is known from a register, so that a wait reaches the scheduler a cycle later.
+  logic [1:0] group_count;
+
+  fifo #(.Width($bits(group_t)), .Depth(2)) u_groups (
+    .clk_i, .rst_i, .valid_i(found_valid), .ready_o(found_ready), .data_i(found),
+    .valid_o(group_valid), .ready_i(group_ready), .data_o(group), .count_o(group_count)
   );
 
   // The drain follows the passes at its own pace.
@@ -137,8 +146,8 @@ module compute_core
     .valid_o(drain_pass_valid), .ready_i(drain_pass_ready), .data_o(drain_pass), .count_o(drain_pass_count)
   );
 
-  logic unused_count;
-  assign unused_count = ^drain_pass_count;
+  logic unused_counts;
+  assign unused_counts = ^{group_count, drain_pass_count};
 
   assign tile_end_o    = scan_pass_valid && scan_pass_ready && scan_pass.last_of_tile;
   assign tile_slot_o   = scan_pass.slot;
@@ -169,7 +178,8 @@ module compute_core
     .windows_full_i(windows_full), .windows_take_o(windows_take), .windows_move_o(windows_move),
     .slot_o(slot_addr_o), .release_i(acc_release),
     .apply_valid_o(apply_valid), .apply_addr_o(apply_addr), .apply_shift_o(apply_shift),
-    .apply_quad_shift_o(apply_quad_shift), .apply_last_o(apply_last), .layer_slot_o(issue_slot_o), .issued_o, .stall_windows_o, .stall_accumulators_o
+    .apply_quad_shift_o(apply_quad_shift), .apply_last_o(apply_last),
+    .layer_slot_o(issue_slot_o), .issued_o, .stall_windows_o, .stall_accumulators_o
   );
 
   localparam int unsigned QuadBits = $clog2(2 * PassOutputs / DrainChannels);

@@ -3,7 +3,7 @@
 /// The accumulators are a ring of 2 * PassOutputs sums; a pass takes a buffer of as many channel blocks as it needs, so
 /// that layers of few channels, whose passes are short, have many buffers to cover the way through PEs and drain. A
 /// buffer begins at a multiple of its size; blocks that are skipped for that, where larger buffers follow smaller ones,
-/// are taken and released with it.
+/// are taken and released with it. A stage before the issue, the first group of a pass takes the buffer.
 ///
 /// The weight memory answers two cycles after the issue; tags for the array leave at that time. The windows move one
 /// cycle earlier, so that they stand beside the weights.
@@ -24,7 +24,7 @@ module group_issue
   output logic   group_ready_o,
   input  group_t group_i,
 
-  /// The shadow windows are complete; they are taken when group_ready_o meets a group that loads.
+  /// The shadow windows are complete; they are taken when a group that loads is issued.
   input  logic windows_full_i,
   output logic windows_take_o,
   /// Copy shadow windows to the array.
@@ -44,7 +44,7 @@ module group_issue
   /// Beside the weights: the pass ends here.
   output logic       apply_last_o,
 
-  /// This cycle: a group was issued, or why one that was there was not; the slot of its layer.
+  /// This cycle: a group was issued, or what it waited for; the slot of its layer.
   output logic layer_slot_o,
   output logic issued_o,
   output logic stall_windows_o,
@@ -52,28 +52,33 @@ module group_issue
 );
 
   localparam int unsigned BlockBits = $clog2(Blocks);
+  // A buffer has 2**size channel blocks.
+  localparam int unsigned Sizes    = BlockBits;
+  localparam int unsigned SizeBits = $clog2(Sizes) > 0 ? $clog2(Sizes) : 1;
 
-  logic                 first_q;
-  logic [BlockBits-1:0] position_q, base_q, base, mask;
-  logic [CountBits-1:0] free_q, needed;
-  logic                 has_windows, has_buffer, fire;
+  // ---- A pass takes its buffer: from the ring's position, rounded up to the buffer's size, on. ----
+  logic                            first_q;
+  logic [BlockBits-1:0]            position_q, base_q;
+  logic [CountBits-1:0]            free_q;
+  logic [Sizes-1:0][BlockBits-1:0] base;
+  logic [Sizes-1:0][CountBits-1:0] needed;
+  logic [Sizes-1:0]                fits;
+  logic [SizeBits-1:0]             size;
+  logic                            has_buffer, moves, takes, begins;
 
-  // The buffer that the next pass takes: from the ring's position, rounded up to the buffer's size, on.
-  assign mask   = BlockBits'((CountBits'(1) << group_i.layer.buffer_log2) - 1'b1);
-  assign base   = first_q ? (position_q + mask) & ~mask : base_q;
-  assign needed = CountBits'(BlockBits'(base - position_q)) + CountBits'(mask) + 1'b1;
+  always_comb begin
+    for (int unsigned s = 0; s < Sizes; s++) begin
+      base[s]   = (position_q + BlockBits'((1 << s) - 1)) & ~BlockBits'((1 << s) - 1);
+      needed[s] = CountBits'(BlockBits'(base[s] - position_q)) + CountBits'(1 << s);
+      fits[s]   = free_q >= needed[s];
+    end
+  end
 
-  assign has_windows = !group_i.load || windows_full_i;
-  assign has_buffer  = !first_q || free_q >= needed;
-  assign fire        = group_valid_i && has_windows && has_buffer;
-
-  assign group_ready_o        = has_windows && has_buffer;
-  assign windows_take_o       = fire && group_i.load;
-  assign slot_o               = group_i.slot;
-  assign layer_slot_o         = group_i.layer.slot;
-  assign issued_o             = fire && !group_i.empty;
-  assign stall_windows_o      = group_valid_i && has_buffer && !has_windows;
-  assign stall_accumulators_o = group_valid_i && !has_buffer;
+  assign size          = SizeBits'(group_i.layer.buffer_log2);
+  assign has_buffer    = !first_q || fits[size];
+  assign group_ready_o = has_buffer && moves;
+  assign takes         = group_valid_i && group_ready_o;
+  assign begins        = takes && first_q;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
@@ -81,15 +86,42 @@ module group_issue
       position_q <= '0;
       free_q     <= CountBits'(Blocks);
     end else begin
-      if (fire) first_q <= group_i.last;
+      if (takes) first_q <= group_i.last;
       if (idle_i) position_q <= '0;
-      else if (fire && first_q) position_q <= base + mask + 1'b1;
-      free_q <= free_q + release_i - (fire && first_q ? needed : '0);
+      else if (begins) position_q <= base[size] + BlockBits'(1 << size);
+      free_q <= free_q + release_i - (begins ? needed[size] : '0);
       assert (free_q <= CountBits'(Blocks)) else $error("group_issue: more blocks free than there are");
     end
-    if (fire) base_q <= base;
+    if (begins) base_q <= base[size];
   end
 
+  // ---- The group is issued; where none is, one may have waited for its buffer in the cycle before. ----
+  logic   valid_q, starved_q, has_windows, fire;
+  group_t group_q;
+
+  assign has_windows = !group_q.load || windows_full_i;
+  assign fire        = valid_q && has_windows;
+  assign moves       = !valid_q || has_windows;
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      valid_q   <= 1'b0;
+      starved_q <= 1'b0;
+    end else if (moves) begin
+      valid_q   <= takes;
+      starved_q <= group_valid_i && !has_buffer;
+    end
+    if (moves) group_q <= group_i;
+  end
+
+  assign windows_take_o       = fire && group_q.load;
+  assign slot_o               = group_q.slot;
+  assign layer_slot_o         = group_q.layer.slot;
+  assign issued_o             = fire && !group_q.empty;
+  assign stall_windows_o      = valid_q && !has_windows;
+  assign stall_accumulators_o = starved_q;
+
+  // ---- Tags follow. ----
   typedef struct packed {
     logic                   valid;
     logic                   last;
@@ -102,9 +134,9 @@ module group_issue
   logic move_q;
 
   always_ff @(posedge clk_i) begin
-    tag_q  <= '{valid: issued_o, last: fire && group_i.last, quad_shift: group_i.layer.quad_shift,
-                addr: AccAddrBits'(base) * AccAddrBits'(GroupChannels) | AccAddrBits'(group_i.channel),
-                shift: group_i.shift};
+    tag_q  <= '{valid: issued_o, last: fire && group_q.last, quad_shift: group_q.layer.quad_shift,
+                addr: AccAddrBits'(base_q) * AccAddrBits'(GroupChannels) | AccAddrBits'(group_q.channel),
+                shift: group_q.shift};
     tag2_q <= tag_q;
     move_q <= windows_take_o;
     if (rst_i) begin

@@ -33,33 +33,41 @@ module group_scheduler
   // The word being taken apart.
   logic                     valid_q, load_q, last_q;
   logic [GroupChannels-1:0] rest_q, stored_q;
+  logic [GroupChannels-1:0] after_q;  // the rest without its lowest
   logic [AddrBits-1:0]      slot_q;
   logic [WordIdxBits-1:0]   index_q;
   logic [4:0]               shift_q;
   group_layer_t             layer_q;
 
-  logic [GroupChannels-1:0] below, left;
+  logic [GroupChannels-1:0] first, below;
   logic [ChannelBits-1:0]   channel;
   logic                     take, done;
 
-  // Bits below the lowest set one, and what is left without it.
-  assign below = (rest_q - 1'b1) & ~rest_q;
-  assign left  = rest_q & (rest_q - 1'b1);
-  assign done  = left == '0;
+  function automatic logic [GroupChannels-1:0] without_lowest(input logic [GroupChannels-1:0] bits);
+    for (int unsigned i = 0; i < GroupChannels; i++) begin
+      without_lowest[i] = bits[i] && (bits & GroupChannels'((64'd1 << i) - 1)) != '0;
+    end
+  endfunction
 
+  // The lowest channel of the rest, and those below it.
   always_comb begin
     channel = '0;
     for (int unsigned i = 0; i < GroupChannels; i++) begin
-      if (rest_q[i] && (rest_q & GroupChannels'((64'd1 << i) - 1)) == '0) channel = ChannelBits'(i);
+      first[i] = (rest_q & GroupChannels'((64'd1 << i) - 1)) == '0;
+      below[i] = first[i] && !rest_q[i];
+      if (first[i] && rest_q[i]) channel = ChannelBits'(i);
     end
   end
 
-  // First stage: the channel is found.
-  logic                     found_valid_q, found_ready;
+  assign done = after_q == '0;
+
+  // The group that was found, whose slot is counted on the way out.
+  logic                     found_ready;
   logic [GroupChannels-1:0] found_below_q;
   logic [AddrBits-1:0]      found_slot_q;
   group_t                   found_q;
 
+  assign found_ready  = !group_valid_o || group_ready_i;
   assign take         = valid_q && found_ready;
   assign word_ready_o = !valid_q || (take && done);
 
@@ -71,6 +79,7 @@ module group_scheduler
     end
     if (word_ready_o) begin
       rest_q   <= word_active_i;
+      after_q  <= without_lowest(word_active_i);
       stored_q <= word_stored_i;
       slot_q   <= word_slot_i;
       index_q  <= word_index_i;
@@ -79,32 +88,26 @@ module group_scheduler
       load_q   <= word_load_i;
       last_q   <= word_last_i;
     end else if (take) begin
-      rest_q <= left;
-      load_q <= 1'b0;
+      rest_q  <= after_q;
+      after_q <= without_lowest(after_q);
+      load_q  <= 1'b0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (rst_i) found_valid_q <= 1'b0;
-    else if (found_ready) found_valid_q <= valid_q;
+    if (rst_i) group_valid_o <= 1'b0;
+    else if (found_ready) group_valid_o <= valid_q;
     if (found_ready) begin
-      found_below_q <= rest_q == '0 ? '0 : below & stored_q;
+      found_below_q <= below & stored_q;
       found_slot_q  <= slot_q;
       found_q       <= '{layer: layer_q, empty: rest_q == '0, load: load_q, last: last_q && done, shift: shift_q,
                          channel: 7'({index_q, channel}), slot: '0};
     end
   end
 
-  // Second stage: the slot is counted.
-  assign found_ready = !group_valid_o || group_ready_i;
-
-  always_ff @(posedge clk_i) begin
-    if (rst_i) group_valid_o <= 1'b0;
-    else if (found_ready) group_valid_o <= found_valid_q;
-    if (found_ready) begin
-      group_o      <= found_q;
-      group_o.slot <= found_slot_q + AddrBits'($countones(found_below_q));
-    end
+  always_comb begin
+    group_o      = found_q;
+    group_o.slot = found_slot_q + AddrBits'($countones(found_below_q));
   end
 
 endmodule

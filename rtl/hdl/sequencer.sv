@@ -7,7 +7,10 @@
 module sequencer
   import tritforge_pkg::*;
   import tritforge_descriptor_pkg::*;
-(
+#(
+  /// Bits of the sequence number's lower half; the upper one follows a cycle later.
+  parameter int unsigned LowBits = 16
+) (
   input  logic clk_i,
   input  logic rst_i,
 
@@ -39,8 +42,9 @@ module sequencer
   output logic       layer_slot_o,
   output logic [7:0] layer_index_o,
   /// The scanner may begin with the layer that entered last.
-  output logic layer_valid_o,
-  input  logic layer_ready_i,
+  output logic  walk_valid_o,
+  output walk_t walk_o,
+  input  logic  walk_ready_i,
   /// The oldest layer has written all its results.
   input  logic layer_done_i,
   output logic done_slot_o,
@@ -75,14 +79,18 @@ module sequencer
   logic                  slot_q;    // where it goes
   logic                  buffer_q;  // image buffer of its image
   logic [1:0]            claimed_q; // buffers of images in the core
-  logic [31:0]           sequence_q;
+  logic [31-LowBits:0]   sequence_high_q;
+  logic [LowBits-1:0]    sequence_low_q;
+  logic                  carry_q;
   logic [LayerSlots-1:0] taken_q, ends_image_q;
   logic                  done_slot_q, done_buffer_q, fresh_q;
-  logic                  last_layer, may_start, enters, follows, done_image;
+  logic                  last_layer_q, may_start, enters, follows, done_image;
   layer_t                frame;
   logic [AddrBits-1:0]   previous_base;  // of the map that the layer before writes
 
-  assign last_layer = index_q + 1'b1 == header_o.layers;
+  // Known long before the layer's descriptor is there.
+  always_ff @(posedge clk_i) last_layer_q <= index_q + 1'b1 == header_o.layers;
+
   assign may_start  = start_allowed_i && image_full_i[buffer_q] && !claimed_q[buffer_q] && result_space_i;
   assign enters     = next_ready_q && !reload_i && !taken_q[slot_q] && !fresh_q && (index_q != '0 || may_start);
   assign done_image = layer_done_i && ends_image_q[done_slot_q];
@@ -102,7 +110,7 @@ module sequencer
     fetch_frame = '0;
     if (!reload_i && header_done) fetch_frame = 8'd1;
     // After the last layer comes the first one of the next image.
-    else if (!reload_i) fetch_frame = last_layer ? 8'd1 : index_q + 8'd2;
+    else if (!reload_i) fetch_frame = last_layer_q ? 8'd1 : index_q + 8'd2;
   end
 
   always_ff @(posedge clk_i) begin
@@ -134,11 +142,14 @@ module sequencer
   always_ff @(posedge clk_i) begin
     if (enters) begin
       layers_o[slot_q]     <= frame;
-      ends_image_q[slot_q] <= last_layer;
+      ends_image_q[slot_q] <= last_layer_q;
       layer_slot_o         <= slot_q;
       layer_index_o        <= index_q;
-      result_sequence_o    <= sequence_q;
+      result_sequence_o    <= {sequence_high_q, sequence_low_q};
       result_buffer_o      <= buffer_q;
+      walk_o               <= '{bitmap_base: frame.bitmap_base, tiles_y: frame.tiles_y, tiles_x: frame.tiles_x,
+                                passes: frame.passes, groups: frame.groups, last_words: frame.last_words,
+                                planes: frame.planes, plane_step: frame.plane_step};
     end
     if (rst_i) begin
       taken_q          <= '0;
@@ -161,15 +172,15 @@ module sequencer
         slot_q                   <= !slot_q;
       end
       if (enters) fresh_q <= 1'b1;
-      else if (layer_ready_i) fresh_q <= 1'b0;
+      else if (walk_ready_i) fresh_q <= 1'b0;
       assert (!layer_done_i || taken_q[done_slot_q]) else $error("sequencer: a layer ended that is not in the core");
     end
     layer_enters_o <= enters && !rst_i;
     result_start_o <= enters && frame.logits && !rst_i;
   end
 
-  assign layer_valid_o = fresh_q;
-  assign done_slot_o   = done_slot_q;
+  assign walk_valid_o = fresh_q;
+  assign done_slot_o  = done_slot_q;
 
   // ---- Images. ----
   always_ff @(posedge clk_i) begin
@@ -181,20 +192,16 @@ module sequencer
       buffer_q      <= 1'b0;
       done_buffer_q <= 1'b0;
       claimed_q     <= '0;
-      sequence_q    <= '0;
     end else begin
       // A buffer is the image's until the one who fills it has seen that it is free.
       claimed_q <= claimed_q & ~image_free_o;
       if (enters) begin
-        index_q <= last_layer ? '0 : index_q + 1'b1;
+        index_q <= last_layer_q ? '0 : index_q + 1'b1;
         if (index_q == '0) begin
           image_start_o       <= 1'b1;
           claimed_q[buffer_q] <= 1'b1;
         end
-        if (last_layer) begin
-          buffer_q   <= !buffer_q;
-          sequence_q <= sequence_q + 1'b1;
-        end
+        if (last_layer_q) buffer_q <= !buffer_q;
       end
       if (done_image) begin
         image_done_o                <= 1'b1;
@@ -208,6 +215,13 @@ module sequencer
       assert (!(flush_i && busy_o)) else $error("sequencer: images dropped under one that is in the array");
       assert (!(reload_i && busy_o)) else $error("sequencer: program reloaded under an image");
     end
+  end
+
+  // The sequence number of the next image.
+  always_ff @(posedge clk_i) begin
+    {carry_q, sequence_low_q} <= {1'b0, sequence_low_q} + (LowBits+1)'(enters && last_layer_q);
+    sequence_high_q           <= sequence_high_q + (32-LowBits)'(carry_q);
+    if (rst_i) {carry_q, sequence_low_q, sequence_high_q} <= '0;
   end
 
   // An image is in the core from the cycle after its start until its last layer's end.

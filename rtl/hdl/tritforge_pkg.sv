@@ -37,6 +37,18 @@ package tritforge_pkg;
   /// Cycles from a group's weights to its partial sum.
   localparam int unsigned PeLatency = 10;
 
+  /// What the scanner walks of a layer, as its descriptor has it.
+  typedef struct packed {
+    logic [15:0] bitmap_base;
+    logic [11:0] tiles_y;
+    logic [11:0] tiles_x;
+    logic [7:0]  passes;
+    logic [7:0]  groups;
+    logic [7:0]  last_words;
+    logic [3:0]  planes;
+    logic [3:0]  plane_step;
+  } walk_t;
+
   /// A pass over a tile: what accumulators, residual and drain agree on.
   typedef struct packed {
     logic        slot;  // of its layer

@@ -11,7 +11,17 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tritforge.descriptor import USED_WORDS
 from tritforge.sim.benches.common import PAUSES, start
 from tritforge.sim.benches.handshake import Sink
-from tritforge.sim.benches.records import GROUP_LAYER, LOAD, PASS, join, layer_record, pack_record, unpack_record
+from tritforge.sim.benches.records import (
+    GROUP_LAYER,
+    LOAD,
+    PASS,
+    WALK,
+    join,
+    layer_record,
+    pack_record,
+    unpack_record,
+    walk_record,
+)
 
 LAYERS = 4
 WORD = ("active", "stored", "slot", "index", "shift", "layer", "load", "last")
@@ -118,7 +128,7 @@ class TB:
         self.bitmap: dict[int, tuple[int, int]] = {}
         self.slots = [self.random.getrandbits(LAYER_BITS) for _ in range(2)]
         self.slot = self.under_way = 0
-        dut.layer_valid_i.value = 0
+        dut.walk_valid_i.value = 0
 
         def get_word() -> dict[str, int]:
             return {name: int(getattr(dut, f"word_{name}_o").value) for name in WORD}
@@ -143,7 +153,7 @@ class TB:
     async def cycle(self) -> None:
         """One cycle; the memory answers with the word of two cycles ago, and with noise outside the layers' words."""
         dut = self.dut
-        dut.layer_valid_i.value = offered = bool(self.layers) and self.under_way == 0
+        dut.walk_valid_i.value = offered = bool(self.layers) and self.under_way == 0
         stored, active = self.bitmap.get(self.reading.pop(0), (self.random.getrandbits(self.channels), 0))
         noise = self.random.getrandbits(32) >> 2 * self.channels << 2 * self.channels
         dut.bitmap_rdata_i.value = noise | stored << self.channels | active
@@ -154,7 +164,7 @@ class TB:
         for sink in self.sinks:
             sink.sample()
         self.under_way = max(0, self.under_way - 1)
-        if offered and dut.layer_ready_o.value:
+        if offered and dut.walk_ready_o.value:
             self.layers.pop(0)
             self.slot ^= 1
             self.under_way = 3
@@ -163,9 +173,11 @@ class TB:
 
     def offer(self) -> None:
         """Put the next layer into its slot, not before the words of the one that had it have arrived."""
+        self.dut.walk_i.value = self.random.getrandbits(sum(width for _, width in WALK))
         if self.layers and self.under_way == 0:
             self.slots[self.slot] = layer_record(**self.layers[0].fields)
-        self.dut.layer_slot_i.value = self.slot
+            self.dut.walk_i.value = walk_record(self.layers[0].fields)
+        self.dut.walk_slot_i.value = self.slot
         self.dut.layers_i.value = join(self.slots, LAYER_BITS)
 
     async def run(self, layers: list[Layer]) -> None:

@@ -24,10 +24,12 @@ class TB:
         self.active = [pause(pattern, self.random) for pattern in (groups, windows, buffers)]
         self.stream: list[dict[str, int]] = []
         self.offering = self.full = False
+        self.waiting: dict[str, int] | None = None  # at the issue
+        self.starved: dict[str, int] | None = None  # waited for a buffer in the cycle before
         self.first = True
         self.position = self.base = 0  # of the ring, of the pass that fills
         self.free = self.blocks
-        self.filling = 0  # blocks that the pass took, with those it skipped
+        self.filling: list[int] = []  # blocks that the passes took which have not ended, with those they skipped
         self.draining: list[int] = []  # blocks of the passes that ended
         self.tags: list[tuple[int, ...]] = [(0,) * 5] * 2
         self.moves = 0
@@ -74,42 +76,56 @@ class TB:
         dut.release_i.value = release
         await ReadOnly()
         self._check_tags()
-        fires = self._check_issue(group)
+        fires = self._check_issue()
+        has_buffer = not self.first or (group is not None and self.free >= self.needed(group)[1])
+        takes = group is not None and has_buffer and (fires or not self.waiting)
+        if group is not None:
+            assert dut.group_ready_o.value == takes
         self.free += release
         tag: tuple[int, ...] = (0,) * 5
-        if fires and group:
-            if self.first:
-                self.base, self.filling = self.needed(group)
-                self.position = (self.position + self.filling) % self.blocks
-                self.free -= self.filling
-            layer = unpack_record(GROUP_LAYER, group["layer"])
-            address = self.base * self.channels + group["channel"]
-            tag = (1 - group["empty"], group["last"], address, group["shift"], layer["quad_shift"])
-            self.full = self.full and not group["load"]
-            self.first = bool(group["last"])
-            if group["last"]:
-                self.draining.append(self.filling)
-            self.stream.pop(0)
-            self.offering = False
+        if fires and self.waiting:
+            tag = self._tag(self.waiting)
+            self.full = self.full and not self.waiting["load"]
+            if self.waiting["last"]:
+                self.draining.append(self.filling.pop(0))
+        self.moves = int(fires and bool(self.waiting and self.waiting["load"]))
+        self.starved = None
+        if fires or not self.waiting:
+            self.waiting = None
+            if group is not None and takes:
+                self._take(group)
+            elif group is not None:
+                self.starved = group
         self.tags = [tag, self.tags[0]]
-        self.moves = int(fires and bool(group and group["load"]))
         await RisingEdge(dut.clk_i)
 
-    def _check_issue(self, group: dict[str, int] | None) -> bool:
-        dut = self.dut
-        windows = group is not None and (self.full or not group["load"])
-        buffer = not self.first or (group is not None and self.free >= self.needed(group)[1])
-        fires = group is not None and windows and buffer
-        if group is not None:
-            assert dut.group_ready_o.value == fires
+    def _take(self, group: dict[str, int]) -> None:
+        """The group waits for the issue; the first one of a pass has taken its buffer."""
+        if self.first:
+            self.base, taken = self.needed(group)
+            self.position = (self.position + taken) % self.blocks
+            self.free -= taken
+            self.filling.append(taken)
+        self.first = bool(group["last"])
+        self.waiting, self.offering = self.stream.pop(0), False
+
+    def _tag(self, group: dict[str, int]) -> tuple[int, ...]:
+        address = self.base * self.channels + group["channel"]
+        quad_shift = unpack_record(GROUP_LAYER, group["layer"])["quad_shift"]
+        return 1 - group["empty"], group["last"], address, group["shift"], quad_shift
+
+    def _check_issue(self) -> bool:
+        dut, group = self.dut, self.waiting
+        fires = group is not None and (self.full or not group["load"])
         assert dut.windows_take_o.value == (fires and bool(group and group["load"]))
         assert dut.issued_o.value == (fires and not (group and group["empty"]))
-        assert dut.stall_accumulators_o.value == (group is not None and not buffer)
-        assert dut.stall_windows_o.value == (group is not None and buffer and not windows)
+        assert dut.stall_windows_o.value == (group is not None and not fires)
+        assert dut.stall_accumulators_o.value == (self.starved is not None)
         self.stalls["windows"] += int(dut.stall_windows_o.value)
         self.stalls["accumulators"] += int(dut.stall_accumulators_o.value)
-        if group is not None:
-            assert int(dut.layer_slot_o.value) == unpack_record(GROUP_LAYER, group["layer"])["slot"]
+        told = group or self.starved
+        if told:
+            assert int(dut.layer_slot_o.value) == unpack_record(GROUP_LAYER, told["layer"])["slot"]
         if fires and group and not group["empty"]:
             assert int(dut.slot_o.value) == group["slot"]
         return fires
@@ -136,7 +152,7 @@ async def groups_wait_for_windows_and_buffers(dut, groups: str, windows: str, bu
     sizes = list(range((tb.outputs // tb.channels).bit_length()))
     order = sizes + sizes[::-1] + [tb.random.choice(sizes) for _ in range(8)]
     tb.stream = [group for size in order for group in tb.layer(size, tb.random.randint(1, PASSES // len(order)))]
-    while tb.stream or tb.draining:
+    while tb.stream or tb.waiting or tb.draining:
         await tb.cycle()
     for _ in range(3):
         await tb.cycle()
@@ -146,7 +162,7 @@ async def groups_wait_for_windows_and_buffers(dut, groups: str, windows: str, bu
     await tb.cycle()
     dut.idle_i.value = 0
     tb.stream = tb.layer(0, 3) + tb.layer(sizes[-1], 3)
-    while tb.stream or tb.draining:
+    while tb.stream or tb.waiting or tb.draining:
         await tb.cycle()
     assert tb.stalls["windows"] or windows != "idle"
     assert tb.stalls["accumulators"] or buffers != "idle"

@@ -101,4 +101,4 @@ async def groups_come_out_in_order(dut, source: str, sink: str) -> None:
     assert len(tb.groups.items) == len(expected)
     for number, (got, wanted) in enumerate(zip(tb.groups.items, expected, strict=True)):
         assert {name: got[name] for name in wanted} == wanted, f"group {number}"
-    assert cycles <= len(expected) + 3 or (source, sink) != ("none", "none")
+    assert cycles <= len(expected) + 2 or (source, sink) != ("none", "none")

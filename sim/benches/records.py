@@ -17,6 +17,16 @@ PASS: Members = (
     ("tile_y", 12),
     ("tile_x", 12),
 )
+WALK: Members = (
+    ("bitmap_base", 16),
+    ("tiles_y", 12),
+    ("tiles_x", 12),
+    ("passes", 8),
+    ("groups", 8),
+    ("last_words", 8),
+    ("planes", 4),
+    ("plane_step", 4),
+)
 LOAD: Members = (("slot", 1), ("group", 8), ("tile_y", 12), ("tile_x", 12))
 GROUP_LAYER: Members = (("slot", 1), ("quad_shift", 1), ("buffer_log2", 3))
 GROUP: Members = (
@@ -55,6 +65,11 @@ def unpack_record(members: Members, record: int) -> dict[str, int]:
 def layer_record(**fields: int) -> int:
     """``layer_t`` from descriptor fields; the others are zero."""
     return _frame(LAYER, fields, "layer")
+
+
+def walk_record(fields: dict[str, int]) -> int:
+    """``walk_t`` of a layer with these descriptor fields."""
+    return pack_record(WALK, **{name: fields[name] for name, _ in WALK})
 
 
 def header_record(**fields: int) -> int:

@@ -10,10 +10,10 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, USED_WORDS, Field
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
-from tritforge.sim.benches.records import join, layer_record, split
+from tritforge.sim.benches.records import join, layer_record, split, walk_record
 
 IMAGES = 5
-INPUTS = ("reload", "flush", "start_allowed", "image_full", "layer_done", "layer_ready", "result_space")
+INPUTS = ("reload", "flush", "start_allowed", "image_full", "layer_done", "walk_ready", "result_space")
 
 
 @dataclass
@@ -112,9 +112,9 @@ class TB:
         self.left = self.random.randint(0, self.longest) if done else max(0, self.left - 1)
         dut.layer_done_i.value = done
         taken = self.offered and next(self.takes)
-        dut.layer_ready_i.value = taken
+        dut.walk_ready_i.value = taken
         await ReadOnly()
-        assert dut.layer_valid_o.value == self.offered
+        assert dut.walk_valid_o.value == self.offered
         self.offered = self.offered and not taken
         self.ready = bool(dut.program_ready_o.value)
         self.reads.append(int(dut.desc_addr_o.value))
@@ -150,6 +150,7 @@ class TB:
             written = None if before is None or fields[f"{kind}_is_image"] else self.outputs[before.slot]
             self.waits[kind] = (fields[f"{kind}_base"] == written) << self.slot
         record = layer_record(**fields)
+        assert int(dut.walk_o.value) == walk_record(fields)
         assert dut.result_start_o.value == fields["logits"]
         if fields["logits"]:
             assert int(dut.result_sequence_o.value) == self.sequence

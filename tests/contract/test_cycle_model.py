@@ -57,21 +57,21 @@ def test_one_word(active: int) -> None:
     (times,) = run(shape(word(active)))
     assert times.done == FIRST_GROUP + (active - 1) + TO_THE_END
     assert times.issued == active
-    # The first group stands before the issue from cycle 9 on.
-    assert (times.stall_windows, times.stall_accumulators) == (FIRST_GROUP - 9, 0)
+    # The first group stands before the array from cycle 10 on.
+    assert (times.stall_windows, times.stall_accumulators) == (FIRST_GROUP - 10, 0)
     assert times.rows == [times.done]
 
 
 def test_a_pass_without_groups_takes_one_cycle() -> None:
     (times,) = run(shape(word(0)))
-    assert times.done == 9 + TO_THE_END
+    assert times.done == 10 + TO_THE_END
     assert (times.issued, times.stall_windows) == (0, 0)
 
 
 def test_compute_bound_tiles_follow_each_other_without_a_gap() -> None:
     (times,) = run(shape(word(16), tiles=50))
     assert times.done == FIRST_GROUP + 50 * 16 - 1 + TO_THE_END
-    assert times.stall_windows == FIRST_GROUP - 9
+    assert times.stall_windows == FIRST_GROUP - 10
 
 
 def test_drain_bound_tiles_follow_at_the_drain_of_a_block() -> None:

@@ -1,4 +1,4 @@
-"""The bench of sequencer."""
+"""The bench of sequencer, with sequence numbers that carry over every four images."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from tritforge.sim.runner import run_bench
 
 
 def test_sequencer():
-    run_bench("tritforge.sim.benches.sequencer", "sequencer", seed=19)
+    run_bench("tritforge.sim.benches.sequencer", "sequencer", parameters={"LowBits": 2}, seed=19)
