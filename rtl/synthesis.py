@@ -41,9 +41,13 @@ DELAY_PS, NET_PS = 8000, 800
 """Delay that ABC may use up between registers, so that it recovers area on every shorter path, and that of a net."""
 
 DELAYS_PS = {
+    "bitmap_scanner": 2500,
     "drain": 2500,
+    "group_issue": 2500,
+    "group_scheduler": 2500,
     "image_input": 2500,
     "result_output": 2500,
+    "sequencer": 2500,
     "tritforge_registers": 6500,
     "window_loader": 6500,
 }
