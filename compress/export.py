@@ -84,7 +84,7 @@ def _convolution(
     node: ConvNode, stage: nn.Module, steps: Mapping[str, float], group_channels: int, stored: Bitmaps | None
 ) -> Convolution:
     assert isinstance(stage, ConvStage)
-    weights, weight_steps, weight_bits = _integer_weights(stage.conv)
+    weights, weight_steps, weight_bits = integer_weights(stage.conv)
     bitmap = None
     if node.ternary:
         bitmap = nonzero_groups(weights, group_channels) if stored is None else stored[node.name].copy()
@@ -116,13 +116,13 @@ def _convolution(
 def _classifier(node: ClassifierNode, stage: nn.Module, step: float) -> Convolution:
     """Logits in steps of ``2**-S``: the shift that scales ``M`` and ``B`` is common to all classes, and stays in."""
     assert isinstance(stage, ClassifierStage)
-    weights, weight_steps, weight_bits = _integer_weights(stage.linear)
+    weights, weight_steps, weight_bits = integer_weights(stage.linear)
     multiplier, bias, _, _ = fold_affine(weight_steps * step, _float64(stage.linear.bias), layer=node.name)
     weights = weights[:, :, None, None]
     return Convolution(node.name, node.input, weights, weight_bits, 1, multiplier, bias, 0, logits=True)
 
 
-def _integer_weights(layer: nn.Module) -> tuple[NDArray[np.int16], NDArray[np.float64], int]:
+def integer_weights(layer: nn.Module) -> tuple[NDArray[np.int16], NDArray[np.float64], int]:
     """A layer's integers, the value of one step in each output channel, and the width to state for a multi-bit layer.
 
     Ternary first and last layers are stated a bit wider than trits, whose width means grouped and with bitmaps.

@@ -48,6 +48,8 @@ class Recipe:
     label_smoothing: float = 0.0
     penalty: float = 0.0
     clipping: float = math.inf
+    latency_target: float = 0.0
+    latency_weighting: str = "cycles"
     teacher: str = ""
     distillation: float = 0.0
     temperature: float = 4.0
@@ -88,6 +90,7 @@ _AT_LEAST: dict[str, float] = {
     "weight_decay": 0,
     "penalty": 0,
     "clipping": 0,
+    "latency_target": 0,
     "distillation": 0,
     "feature_matching": 0,
     "shift_pixels": 0,
@@ -110,6 +113,7 @@ _ONE_OF: dict[str, tuple[Any, ...]] = {
     "end_layers": ("integer", "ternary", "float"),
     "activation_bits": (8, 16, 32),
     "optimizer": ("sgd", "adamw"),
+    "latency_weighting": ("cycles", "uniform"),
     "schedule": ("one_cycle", "steps"),
 }
 

@@ -27,6 +27,7 @@ from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
 from tritforge.compress.evaluation import ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
+from tritforge.compress.latency import LatencyPruning
 from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import FIELDS, Recipe
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
@@ -56,6 +57,7 @@ class TrainingRun:
         validation_accuracy: percent, after the last step; None where the recipe holds nothing out.
         zero_group_fraction: of the grouped layers; 0 of a full-precision model that is not pruned.
         resumed_from: step this process started at.
+        cycles: predicted cycles of an image on the accelerator; None without a ``latency_target``.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class TrainingRun:
     validation_accuracy: float | None
     zero_group_fraction: float
     resumed_from: int
+    cycles: float | None = None
 
 
 def recipe_dataset(recipe: Recipe) -> Dataset:
@@ -150,6 +153,7 @@ def train(
     generator = torch.Generator().manual_seed(recipe.seed)
     per_epoch = steps_per_epoch(recipe, dataset)
     total = per_epoch * recipe.epochs
+    pruning = LatencyPruning(recipe, model, total) if recipe.latency_target > 0 else None
     state = _resume(recipe, folder, model, optimizer, generator, teacher)
     if state is None:
         atomic_write(folder / RECIPE_FILE, recipe.to_toml().encode())
@@ -163,6 +167,8 @@ def train(
             torch.empty(0, dtype=torch.long),
             teacher="" if teacher is None else teacher.digest,
         )
+    elif pruning is not None:
+        pruning.load(state.latency)
     log = _Log(folder, state.step, state.sums, recipe.tensorboard)
     augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
     images = ImagesOnDevice(dataset.train.images, device)
@@ -176,13 +182,15 @@ def train(
         chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size].to(device)
         rate = learning_rate(recipe, step, total)
         batch = augment(images[chosen], generator)
-        loss, penalty = training_step(recipe, model, optimizer, rate, batch, labels[chosen], teacher)
+        loss, penalty = training_step(recipe, model, optimizer, rate, batch, labels[chosen], teacher, pruning)
+        if pruning is not None:
+            pruning.after_step(step + 1)
         log.gather(loss, penalty)
         if position == per_epoch - 1:
-            log.write(
-                step + 1,
-                {"epoch": step // per_epoch + 1, "learning_rate": rate, **_epoch_figures(recipe, model, dataset)},
-            )
+            figures = _epoch_figures(recipe, model, dataset)
+            if pruning is not None:
+                figures |= {"cycles": pruning.look(), "lambda": pruning.penalty}
+            log.write(step + 1, {"epoch": step // per_epoch + 1, "learning_rate": rate, **figures})
         if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == total:
             state = replace(
                 state,
@@ -192,6 +200,7 @@ def train(
                 generator=generator.get_state(),
                 order=order,
                 sums=log.sums,
+                latency={} if pruning is None else pruning.state(),
             )
             save_checkpoint(folder / CHECKPOINT_FILE, state)
         if advance is not None:
@@ -213,6 +222,7 @@ def train(
         model_accuracy(model, dataset.validation) if len(dataset.validation) else None,
         pruned_fraction(recipe, model),
         resumed_from,
+        None if pruning is None else pruning.look(),
     )
 
 
@@ -231,6 +241,7 @@ def training_step(
     images: Tensor,
     labels: Tensor,
     teacher: Teacher | None = None,
+    pruning: LatencyPruning | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step; returns the loss of labels and teacher, and the penalty, detached."""
     model.train()
@@ -246,8 +257,11 @@ def training_step(
         loss = loss_with_teacher(recipe, loss, model, maps, teacher, images)
     penalty = torch.zeros((), device=images.device)
     if recipe.penalty > 0:
-        weights = [layer.weight for layer in model.ternary_layers().values()]
-        penalty = recipe.penalty * weight_penalty(weights, recipe.clipping, recipe.group_channels)
+        layers = model.ternary_layers()
+        factors = None if pruning is None else [pruning.factors[name] for name in layers]
+        weights = [layer.weight for layer in layers.values()]
+        strength = recipe.penalty if pruning is None else pruning.penalty
+        penalty = strength * weight_penalty(weights, recipe.clipping, recipe.group_channels, factors)
     optimizer.zero_grad(set_to_none=True)
     (loss + penalty).backward()
     optimizer.step()

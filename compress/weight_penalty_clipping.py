@@ -7,7 +7,7 @@ the naive combination of eq. 2.5. Groups are the PE groups of :mod:`tritforge.pe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,17 +42,21 @@ def clipping_threshold(norms: Tensor, coefficient: float) -> Tensor:
     return coefficient * norms.detach().mean()
 
 
-def weight_penalty(layers: Iterable[Tensor], coefficient: float, group_channels: int = 16) -> Tensor:
+def weight_penalty(
+    layers: Sequence[Tensor], coefficient: float, group_channels: int = 16, factors: Sequence[float] | None = None
+) -> Tensor:
     """The penalty of eq. 2.6 without its factor lambda: a scalar, summed over the groups of all layers.
 
     Args:
         layers: latent weights ``(N, C, K, K)`` of the grouped layers.
         coefficient: ``a`` of eq. 2.7; ``inf`` clips nothing.
         group_channels: ``C_g``.
+        factors: of each layer's sum; 1 by default.
     """
     total = torch.zeros(())
-    for weights in layers:
+    for index, weights in enumerate(layers):
         norms = group_norms(weights, group_channels)
         clipped = norms if coefficient == float("inf") else norms.minimum(clipping_threshold(norms, coefficient))
-        total = total.to(clipped.device) + clipped.sum()
+        summed = clipped.sum() if factors is None else factors[index] * clipped.sum()
+        total = total.to(clipped.device) + summed
     return total

@@ -61,6 +61,10 @@ def train(
         typer.echo(f"validation accuracy    {done.validation_accuracy:.2f} %")
     if resolved.precision == "ternary" or resolved.penalty > 0:
         typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
+    if done.cycles is not None:
+        typer.echo(
+            f"predicted cycles       {done.cycles:,.0f} an image, {done.checkpoint.latency['cut_groups']} groups cut"
+        )
     metrics = {
         "epochs": resolved.epochs,
         "step_seconds": done.step_seconds,
@@ -69,6 +73,8 @@ def train(
         "resumed_from": done.resumed_from,
         "teacher_digest": done.checkpoint.teacher,
     }
+    if done.cycles is not None:
+        metrics |= {"predicted_cycles": done.cycles, "cut_groups": done.checkpoint.latency["cut_groups"]}
     values = {key: value for key, value in asdict(resolved).items() if value != float("inf")}
     write_result(
         context, json, metrics, arguments={"recipe_values": values}, seeds=[resolved.seed], data_digest=dataset.digest()
