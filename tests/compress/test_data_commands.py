@@ -95,6 +95,9 @@ def test_a_folder_trains_and_its_pack_of_pixels_trains_to_the_same_weights(photo
         assert run(["train", "digits_ternary", "--run", str(folder), *options]) == 0
         logs.append((folder / "log.csv").read_text())
     assert logs[0] == logs[1]
+    again = str(tmp_path / "again.npz")
+    assert run(["data", "pack", str(tmp_path / "files.npz"), "-o", again, "--pixels"]) == 0
+    assert load_dataset("packed", again, 0.0).digest() == load_dataset("packed", pack, 0.0).digest()
     options = ["--set", "dataset=folder", "--set", "validation_fraction=0.2", "--data-folder", str(photos), *tiny]
     assert run(["train", "digits_ternary", "--run", str(tmp_path / "run"), *options]) == 0
     assert "run folder" in capsys.readouterr().out

@@ -18,6 +18,15 @@ group = typer.Typer(
 )
 
 
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Kind: folder (of images), packed, mnist, cifar10 or cifar100; by default packed for a .npz, else folder.",
+        show_default=False,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command ``data``."""
     app.add_typer(group, name="data")
@@ -26,11 +35,9 @@ def register(app: typer.Typer) -> None:
 @group.command(epilog="Example: tritforge data pack photos -o photos.npz --resize 256 --size 224 --jpeg 90")
 def pack(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images, or of another data set.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images, or files of another data set.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Pack to write (.npz).")],
-    dataset: Annotated[
-        str, typer.Option(help="What FOLDER holds: folder (of images, one folder a class), mnist, cifar10, cifar100.")
-    ] = "folder",
+    dataset: DatasetOption = None,
     size: Annotated[
         int | None, typer.Option(help="Cut the centre square of so many pixels from each image.", show_default=False)
     ] = None,
@@ -61,7 +68,8 @@ def pack(
         raise DataError("--resize and --jpeg need --size")
     if pixels and jpeg is not None:
         raise DataError("--pixels packs images that are not encoded; leave --jpeg out")
-    if dataset == "folder":
+    kind = _kind(folder, dataset)
+    if kind == "folder":
         cut = None if size is None else Cut(size, resize or size, jpeg or 0)
         listed = list_images(folder, test_fraction)
         train, test = len(listed.train), len(listed.test)
@@ -69,8 +77,8 @@ def pack(
             pack_folder(output, listed, cut, pixels, advance)
     else:
         if test_fraction or size is not None:
-            raise DataError(f"the images of {dataset} are packed as they are; leave --size and --test-fraction out")
-        whole = load_dataset(dataset, folder, 0.0)
+            raise DataError(f"the images of {kind} are packed as they are; leave --size and --test-fraction out")
+        whole = load_dataset(kind, folder, 0.0)
         train, test = len(whole.train), len(whole.test)
         with progress("packing", train + test, "images") as advance:
             pack_dataset(output, whole, pixels, advance)
@@ -88,13 +96,7 @@ def show(
             help="Pack or folder; may be left out where the data set is found by itself.", show_default=False
         ),
     ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="digits, mnist, cifar10, cifar100, folder or packed; by default packed for a .npz, else folder.",
-            show_default=False,
-        ),
-    ] = None,
+    dataset: DatasetOption = None,
     json: JsonOption = None,
 ) -> None:
     """Read a data set whole, and tell its classes, counts, image size, mean pixel and digest."""
@@ -102,9 +104,8 @@ def show(
 
     if path is None and dataset is None:
         raise DataError("data show needs a path, --dataset, or both")
-    kind = dataset or ("packed" if str(path).endswith(".npz") else "folder")
     with progress("reading", None, "data sets") as advance:
-        data = load_dataset(kind, path, 0.0)
+        data = load_dataset(_kind(path, dataset), path, 0.0)
         digest = data.digest()
         advance(1)
     channels, height, width = data.image_shape
@@ -149,3 +150,7 @@ def download(
     typer.echo(f"{name} lies in {place}")
     typer.echo(f"to train on it: --data-folder {place}, or {DATA_VARIABLE}={root} in the environment")
     write_result(context, json, {"folder": str(place)})
+
+
+def _kind(path: Path | None, dataset: str | None) -> str:
+    return dataset or ("packed" if path is not None and path.suffix == ".npz" else "folder")
