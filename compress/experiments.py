@@ -22,6 +22,8 @@ PENALTY, CLIPPING = 5e-4, 1.2
 """λ and *a* of every table that does not vary them."""
 DEPLOYABLE = ((5e-4, 1.2), (1e-3, 2.0))
 """λ and *a* meant to leave at least a quarter and at least a half of the groups zero, with 8-bit activations."""
+LATENCY_TARGETS = (14000.0, 10000.0)
+"""Cycles an image that ``latency`` prunes ResNet-20 to; with every group it takes 19,635 on 16 PEs."""
 SWEEP = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3)
 GRID = ((5e-4, 1e-3, 2e-3), (1.0, 1.2, 1.6, 2.0))
 HELD_OUT = 0.1
@@ -111,6 +113,7 @@ def activations_of(recipe: Recipe) -> int:
 
 def setting(recipe: Recipe) -> dict[str, Any]:
     """What a run is, apart from its seed and data, by the names that records and tables use."""
+    latency = {"latency_target": recipe.latency_target, "latency_weighting": recipe.latency_weighting}
     return {
         "method": method_of(recipe),
         "model": recipe.topology,
@@ -121,20 +124,23 @@ def setting(recipe: Recipe) -> dict[str, Any]:
         "group_channels": recipe.group_channels,
         "penalty": recipe.penalty,
         "clipping": recipe.clipping if math.isfinite(recipe.clipping) else None,
+        **(latency if recipe.latency_target > 0 else {}),
     }
 
 
 def run_name(recipe: Recipe) -> str:
     """What a run is called: ``resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0``.
 
-    In order: topology, method, activation bits, λ, *a*, PE group size if not 16, end layers if they are not of the
-    activations' kind, part held out, epochs, schedule, seed.
+    In order: topology, method, activation bits, λ, *a*, cycles aimed at, PE group size if not 16, end layers if they
+    are not of the activations' kind, part held out, epochs, schedule, seed.
     """
     parts = [recipe.topology, method_of(recipe).replace(" ", "_"), f"a{activations_of(recipe)}"]
     if recipe.penalty > 0:
         parts.append(f"l{_scientific(recipe.penalty)}")
         if math.isfinite(recipe.clipping):
             parts.append(f"c{recipe.clipping:g}")
+    if recipe.latency_target > 0:
+        parts.append(f"t{recipe.latency_target:g}_{recipe.latency_weighting}")
     if recipe.group_channels != 16:
         parts.append(f"g{recipe.group_channels}")
     ends = end_layers_of(recipe)
@@ -214,6 +220,21 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
             tuple(
                 run("clipped", penalty=penalty, clipping=clipping, activation_bits=8, end_layers="integer")
                 for penalty, clipping in DEPLOYABLE
+            ),
+        ),
+        Experiment(
+            "latency",
+            "pruned to given cycles an image, penalty weighted by a group's cycles or alike",
+            tuple(
+                run(
+                    "clipped",
+                    activation_bits=8,
+                    end_layers="integer",
+                    latency_target=target,
+                    latency_weighting=weighting,
+                )
+                for target in LATENCY_TARGETS
+                for weighting in ("cycles", "uniform")
             ),
         ),
         Experiment(

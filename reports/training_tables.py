@@ -38,6 +38,7 @@ def parts(plan: Plan) -> list[Part]:
         matched_table(plan),
         selection_table(plan),
         deployable_table(plan),
+        latency_table(plan),
         ends_table(plan),
     ]
 
@@ -213,6 +214,29 @@ def deployable_table(plan: Plan) -> Part:
         "image's on 16 PEs, by the cycle model."
     )
     return Part("deployable", Table("8-bit activations, integer first and last layer", columns, lines), note)
+
+
+def latency_table(plan: Plan) -> Part:
+    """Pruned to given cycles an image."""
+    lines = [
+        (
+            f"{one.setting['latency_target']:,.0f}",
+            "by cycles" if one.setting["latency_weighting"] == "cycles" else "alike",
+            _cycles(one),
+            _top1(one),
+            _top1(one, "integer_top1"),
+            _points(one.above(full_precision_of(plan, one))),
+            *_sparsity(one),
+            _seeds(one),
+        )
+        for one in plan["latency"]
+    ]
+    columns = (
+        *("cycles aimed at", "layers weighted", "predicted cycles", "as trained, %", "integer network, %", "gap"),
+        *("zero weights, %", "zero groups, %", "seeds"),
+    )
+    note = f"{_setting(plan['latency'])} λ is where the training begins; it is moved so that the cycles come out."
+    return Part("latency", Table("Pruned to a latency", columns, lines), note)
 
 
 def ends_table(plan: Plan) -> Part:

@@ -52,7 +52,17 @@ def test_seeds_of_the_runs_are_replaced(pack: str, capsys: pytest.CaptureFixture
 def test_experiments_are_listed(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["experiment", "list"]) == 0
     told = capsys.readouterr().out
-    for text in ("table1", "table3", "table6", "lambda-sweep", "lambda-clipping", "deployable", "ends", "0 of  26"):
+    for text in (
+        "table1",
+        "table3",
+        "table6",
+        "lambda-sweep",
+        "lambda-clipping",
+        "deployable",
+        "latency",
+        "ends",
+        "0 of  26",
+    ):
         assert text in told
     assert run(["experiment", "list", "table6", "--schedule", "paper"]) == 0
     assert "resnet20-clipped-a32-l5e-4-c1.2-g8-e160-steps-s0" in capsys.readouterr().out

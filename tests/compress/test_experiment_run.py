@@ -151,6 +151,22 @@ def test_an_integer_network_is_measured_too(pack: Path, tmp_path: Path) -> None:
     assert predicted_cycles(export_network(model, 4)) is None
 
 
+def test_a_latency_target_is_met_and_told(pack: Path, tmp_path: Path) -> None:
+    whole = small_run("clipped", pack, activation_bits=8, end_layers="integer")
+    every = predicted_cycles(export_network(_fresh(whole)))
+    assert every is not None
+    recipe = replace(whole, latency_target=0.9 * every)
+    do(recipe, tmp_path)
+    record = read_record(tmp_path / "results", recipe)
+    assert record is not None and record.metrics["predicted_cycles"] <= 0.9 * every
+    assert record.metrics["latency_target"] == 0.9 * every and record.metrics["cut_groups"] > 0
+
+
+def _fresh(recipe: Recipe) -> Model:
+    torch.manual_seed(0)
+    return build_model(recipe, (3, 8, 8), 3, (128, 128, 128)).eval()
+
+
 def test_only_missing_runs_are_done(pack: Path, tmp_path: Path) -> None:
     recipes = [small_run(method, pack) for method in ("ternary", "clipped")]
     assert missing_runs(recipes, tmp_path / "results") == recipes

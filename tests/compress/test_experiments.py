@@ -40,6 +40,8 @@ def test_names_stay_as_they_are() -> None:
     other = method_recipe("clipped", penalty=1.25e-4, clipping=2, group_channels=8, seed=3, validation_fraction=0.1)
     other = replace(other, activation_bits=8, end_layers="integer", end_layer_bits=5)
     assert run_name(other) == "resnet20-clipped-a8-l1.25e-4-c2-g8-ends_integer5-v0.1-e20-one_cycle-s3"
+    latency = [run_name(run) for run in find_experiment("latency").runs[:2]]
+    assert latency == [f"resnet20-clipped-a8-l5e-4-c1.2-t14000_{how}-e20-one_cycle-s0" for how in ("cycles", "uniform")]
 
 
 def test_tables_share_runs() -> None:

@@ -24,6 +24,7 @@ from tritforge.reports.training_tables import (
     NOT_RUN,
     curve,
     deployable_table,
+    latency_table,
     matched_table,
     parts,
     selection_table,
@@ -182,6 +183,14 @@ def test_deployable_networks_tell_the_integer_networks_accuracy() -> None:
     one = ALL["deployable"][0]
     mean, spread = one.mean("integer_top1"), one.spread("integer_top1")
     assert deployable_table(ALL).table.rows[0][3] == f"{mean:.2f} ± {spread:.2f}"
+
+
+def test_a_latency_stands_beside_what_was_aimed_at() -> None:
+    lines = latency_table(ALL).table.rows
+    assert [row[:2] for row in lines] == [
+        (target, how) for target in ("14,000", "10,000") for how in ("by cycles", "alike")
+    ]
+    assert lines[0][2] == f"{ALL['latency'][0].mean('predicted_cycles'):,.0f}"
 
 
 def test_rows_hold_each_recorded_setting_once() -> None:
