@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
+from tritforge.compress.data import data_place
 from tritforge.compress.recipe import Recipe, load_recipe, replace_values
 from tritforge.errors import DataError, RecipeError
 
@@ -277,17 +277,17 @@ def matching(runs: Iterable[Recipe], pattern: str) -> tuple[Recipe, ...]:
 
 
 def data_values(data_folder: str) -> dict[str, str]:
-    """``dataset`` and ``data_folder`` of a recipe for what lies at a path.
+    """``dataset`` and ``data_folder`` of a recipe for what lies at a path; an empty one is looked up for CIFAR-10.
 
     Raises:
         DataError: neither a folder of an unpacked CIFAR-10 archive nor a pack of images.
     """
-    path = Path(data_folder)
+    path = data_place("cifar10", data_folder)
     if path.is_file() and path.suffix == ".npz":
-        return {"dataset": "packed", "data_folder": data_folder}
+        return {"dataset": "packed", "data_folder": str(path)}
     if any((path / name).is_file() for name in ("data_batch_1.bin", "data_batch_1")):
-        return {"dataset": "cifar10", "data_folder": data_folder}
-    raise DataError(f"{data_folder} is neither the folder of an unpacked CIFAR-10 archive nor a .npz pack of images")
+        return {"dataset": "cifar10", "data_folder": str(path)}
+    raise DataError(f"{path} is neither the folder of an unpacked CIFAR-10 archive nor a .npz pack of images")
 
 
 def _scientific(value: float) -> str:

@@ -13,6 +13,7 @@ from tritforge.results import read_result
 @pytest.fixture()
 def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRITFORGE_DATA", raising=False)
     return write_small_pack(Path("small_jpeg.npz")).name
 
 
@@ -79,7 +80,10 @@ def test_experiments_are_listed(pack: str, capsys: pytest.CaptureFixture[str]) -
         ),
         (["run", "table3", "--data-folder", "small_jpeg.npz", "--only", "vgg"], "no run's name holds 'vgg'"),
         (["run", "table3", "--data-folder", "small_jpeg.npz", "--device", "none"], "device is 'none'"),
-        (["run", "table3"], "Missing option '--data-folder'"),
+        (
+            ["run", "table3"],
+            "the data set cifar10 needs data_folder, the folder of its unpacked archive, or TRITFORGE_DATA",
+        ),
         (["list", "--schedule", "long"], "the schedule is 'long'; allowed are modern, paper"),
     ],
 )

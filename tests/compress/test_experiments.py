@@ -113,12 +113,15 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         experiments("long")
 
 
-def test_data_are_told_by_what_they_are(tmp_path: Path) -> None:
+def test_data_are_told_by_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "images.npz").write_bytes(b"")
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "data_batch_1.bin").write_bytes(b"")
     assert data_values(str(tmp_path / "images.npz"))["dataset"] == "packed"
     assert data_values(str(tmp_path / "archive"))["dataset"] == "cifar10"
+    (tmp_path / "cifar10").symlink_to(tmp_path / "archive")
+    monkeypatch.setenv("TRITFORGE_DATA", str(tmp_path))
+    assert data_values("") == {"dataset": "cifar10", "data_folder": str(tmp_path / "cifar10")}
     for wrong in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(DataError, match="neither the folder of an unpacked CIFAR-10 archive nor a .npz pack"):
             data_values(str(wrong))

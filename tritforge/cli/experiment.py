@@ -43,8 +43,13 @@ def run(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="An experiment of tritforge experiment list.")],
     data_folder: Annotated[
-        str, typer.Option("--data-folder", help="The unpacked CIFAR-10 archive, or a .npz pack of images.")
-    ],
+        str,
+        typer.Option(
+            "--data-folder",
+            help="The unpacked CIFAR-10 archive, or a .npz pack of images; by default cifar10 in TRITFORGE_DATA.",
+            show_default=False,
+        ),
+    ] = "",
     budget: Annotated[
         float | None,
         typer.Option("--budget", metavar="MINUTES", help="End at a checkpoint after so long.", show_default=False),
