@@ -216,6 +216,14 @@ def test_wrong_data_is_one_sentence_and_status_two(cifar, photos, monkeypatch, c
     assert captured.out == ""
 
 
+def test_training_on_wrong_data_makes_no_run_folder(cifar, monkeypatch, capsys):
+    monkeypatch.chdir(cifar)
+    cut_python(cifar)
+    assert run(["train", "cifar10_ternary", "--data-folder", "py"]) == 2
+    assert "py/data_batch_3 is not a batch of a CIFAR python archive" in capsys.readouterr().err
+    assert not (cifar / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

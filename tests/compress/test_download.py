@@ -59,7 +59,7 @@ def server():
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as local:
-        threading.Thread(target=local.serve_forever, daemon=True).start()
+        threading.Thread(target=local.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{local.server_port}", answers
         local.shutdown()
 

@@ -169,6 +169,7 @@ def test_cut_images_have_one_size(photos, tmp_path, jpeg):
     assert load_packed(tmp_path / "cut.npz", 0.0).train.images.shape == (13, 3, 4, 4)
 
 
+@settings(deadline=None)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 24), more=st.integers(0, 16))
 def test_a_cut_keeps_the_centre_square_of_the_resized_image(height, width, size, more):
     image = Image.fromarray(picture(height, (height, width)))
