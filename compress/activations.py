@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tritforge.compress.workers import largest_of_all
+
 
 def round_half_up(values: Tensor) -> Tensor:
     """``floor(values + 1/2)``."""
@@ -71,7 +73,7 @@ class ActivationQuantiser(nn.Module):
         with torch.autocast(values.device.type, enabled=False):
             values = values.float()
             if self.training and self.tracking:
-                self._track(values.detach().amax())
+                self._track(largest_of_all(values.detach().amax()))
             return _Requantise.apply(values, self.scale, self.top)
 
     def _track(self, largest: Tensor) -> None:

@@ -1,13 +1,17 @@
-"""Random changes of training images, drawn from one generator; pixels stay unsigned integers."""
+"""Random changes of training images; pixels stay unsigned integers."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Draws = dict[str, Tensor]
+"""What was drawn for some images, which are the last axis."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +30,35 @@ class Augmentation:
     zoom: float = 0.0
     flip: bool = False
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Changed copies of ``(B, C, H, W)`` pixels, of the same type."""
+    def draw(self, count: int, generator: torch.Generator) -> Draws:
+        """Draw for ``count`` images."""
+        draws = {}
         if self.flip:
-            mirrored = torch.rand(len(images), generator=generator) < 0.5
-            images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
+            draws["mirrored"] = torch.rand(count, generator=generator) < 0.5
         if self.rotation_degrees or self.zoom:
-            turn, size = (2 * torch.rand(2, len(images), generator=generator) - 1).to(images.device)
-            images = turn_images(images, turn * self.rotation_degrees, 1 + size * self.zoom)
+            draws["turned"] = 2 * torch.rand(2, count, generator=generator) - 1
         if self.shift_pixels:
-            draw = torch.randint(-self.shift_pixels, self.shift_pixels + 1, (2, len(images)), generator=generator)
-            images = shift_images(images, *draw.to(images.device))
+            reach = self.shift_pixels
+            draws["moved"] = torch.randint(-reach, reach + 1, (2, count), generator=generator)
+        return draws
+
+    def change(self, images: Tensor, draws: Draws) -> Tensor:
+        """Changed copies of ``(B, C, H, W)`` pixels, of the same type."""
+        drawn = {name: values.to(images.device) for name, values in draws.items()}
+        if "mirrored" in drawn:
+            images = torch.where(drawn["mirrored"][:, None, None, None], images.flip(3), images)
+        if "turned" in drawn:
+            turn, size = drawn["turned"]
+            images = turn_images(images, turn * self.rotation_degrees, 1 + size * self.zoom)
+        if "moved" in drawn:
+            images = shift_images(images, *drawn["moved"])
         return images
+
+
+def draws_of_epoch(augment: Augmentation, images: int, seed: int, epoch: int) -> Draws:
+    """Draws for every training image, which depend on seed, epoch and the image's place in the data alone."""
+    (key,) = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
+    return augment.draw(images, torch.Generator().manual_seed(int(key) >> 1))
 
 
 def shift_images(images: Tensor, down: Tensor, right: Tensor) -> Tensor:

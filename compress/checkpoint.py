@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from tritforge.compress.recipe import Recipe, replace_values
+from tritforge.compress.workers import workers_around
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
 
@@ -65,6 +66,7 @@ def environment() -> dict[str, Any]:
     return {
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
+        "processes": workers_around().count,
         "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }

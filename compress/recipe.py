@@ -58,6 +58,8 @@ class Recipe:
     rotation_degrees: float = 0.0
     zoom: float = 0.0
     flip: bool = False
+    augmentation_keys: str = "stream"
+    norm_statistics: str = "batch"
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
@@ -112,6 +114,8 @@ _ONE_OF: dict[str, tuple[Any, ...]] = {
     "layers": ("plain", "brevitas"),
     "end_layers": ("integer", "ternary", "float"),
     "activation_bits": (8, 16, 32),
+    "augmentation_keys": ("stream", "sample"),
+    "norm_statistics": ("batch", "frozen"),
     "optimizer": ("sgd", "adamw"),
     "latency_weighting": ("cycles", "uniform"),
     "schedule": ("one_cycle", "steps"),

@@ -2,7 +2,7 @@
 
 A run that is killed at any step and started again ends in the same weights bit for bit, on the same torch version,
 thread count and machine type: the order of the data and the augmentation come from one generator whose state is part of
-the checkpoint, and the learning rate is a function of the step alone.
+the checkpoint (or the augmentation from seed, epoch and image), and the learning rate is a function of the step alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tritforge.compress.augmentation import Augmentation
+from tritforge.compress.augmentation import Augmentation, draws_of_epoch
 from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
@@ -31,6 +31,7 @@ from tritforge.compress.latency import LatencyPruning
 from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import FIELDS, Recipe
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
+from tritforge.compress.workers import Workers, joined, workers_around
 from tritforge.errors import RecipeError
 from tritforge.files import atomic_write
 
@@ -40,6 +41,8 @@ RECIPE_FILE = "recipe.toml"
 
 _FREE = ("threads", "checkpoint_steps", "tensorboard", "data_folder", "teacher")
 """Keys that may change while a run is stopped; a teacher is known by its weights, not by where it lies."""
+
+ALONE = Workers()
 
 Advance = Callable[[int], None]
 
@@ -84,9 +87,9 @@ def remaining_steps(recipe: Recipe, folder: str | Path, dataset: Dataset) -> int
 
 
 def steps_per_epoch(recipe: Recipe, dataset: Dataset) -> int:
-    """Optimiser steps of an epoch; a last batch of a single image is left out, batch norm cannot take it."""
+    """Optimiser steps of an epoch; a last batch of a single image a process is left out, batch norm cannot take it."""
     full, rest = divmod(len(dataset.train), recipe.batch_size)
-    return full + (rest > 1)
+    return full + (rest >= 2 * workers_around().count)
 
 
 def one_cycle(step: int, total: int, peak: float, warmup_fraction: float) -> float:
@@ -129,7 +132,7 @@ def train(
     dataset: Dataset | None = None,
     advance: Advance | None = None,
 ) -> TrainingRun:
-    """Train, or continue where a checkpoint in ``folder`` stands.
+    """Train, or continue where a checkpoint in ``folder`` stands; under torchrun together with the other processes.
 
     Args:
         recipe: every choice of the run.
@@ -142,9 +145,12 @@ def train(
         DataError: the data set cannot be read.
         CheckpointError: the checkpoint cannot be read.
     """
-    folder = Path(folder)
+    with joined(recipe) as workers:
+        return _train(recipe, Path(folder), dataset or recipe_dataset(recipe), advance, workers)
+
+
+def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | None, workers: Workers) -> TrainingRun:
     torch.set_num_threads(recipe.threads)
-    dataset = dataset or recipe_dataset(recipe)
     device = _device(recipe)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe, dataset.image_shape, dataset.classes, dataset.zero_point()).to(device)
@@ -156,7 +162,8 @@ def train(
     pruning = LatencyPruning(recipe, model, total) if recipe.latency_target > 0 else None
     state = _resume(recipe, folder, model, optimizer, generator, teacher)
     if state is None:
-        atomic_write(folder / RECIPE_FILE, recipe.to_toml().encode())
+        if workers.leads:
+            atomic_write(folder / RECIPE_FILE, recipe.to_toml().encode())
         state = Checkpoint(
             recipe,
             0,
@@ -169,7 +176,7 @@ def train(
         )
     elif pruning is not None:
         pruning.load(state.latency)
-    log = _Log(folder, state.step, state.sums, recipe.tensorboard)
+    log = _Log(folder, state.step, state.sums, recipe.tensorboard and workers.leads)
     augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
     images = ImagesOnDevice(dataset.train.images, device)
     labels = torch.from_numpy(dataset.train.labels).to(device)
@@ -179,19 +186,30 @@ def train(
         position = step % per_epoch
         if position == 0:
             order = torch.randperm(len(labels), generator=generator)
-        chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size].to(device)
+        chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size]
+        if recipe.augmentation_keys == "stream":
+            draws = augment.draw(len(chosen), generator)
+        else:
+            if position == 0 or step == resumed_from:
+                epoch_draws = draws_of_epoch(augment, len(labels), recipe.seed, step // per_epoch)
+            draws = {name: drawn[..., chosen] for name, drawn in epoch_draws.items()}
+        own = workers.part(torch.arange(len(chosen)))
+        places = chosen[own].to(device)
+        batch = augment.change(images[places], {name: drawn[..., own] for name, drawn in draws.items()})
+        share = len(own) / len(chosen)
         rate = learning_rate(recipe, step, total)
-        batch = augment(images[chosen], generator)
-        loss, penalty = training_step(recipe, model, optimizer, rate, batch, labels[chosen], teacher, pruning)
+        loss, penalty = training_step(
+            recipe, model, optimizer, rate, batch, labels[places], teacher, pruning, workers, share
+        )
         if pruning is not None:
             pruning.after_step(step + 1)
         log.gather(loss, penalty)
-        if position == per_epoch - 1:
+        if position == per_epoch - 1 and workers.leads:
             figures = _epoch_figures(recipe, model, dataset)
             if pruning is not None:
                 figures |= {"cycles": pruning.look(), "lambda": pruning.penalty}
             log.write(step + 1, {"epoch": step // per_epoch + 1, "learning_rate": rate, **figures})
-        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == total:
+        if workers.leads and ((step + 1) % recipe.checkpoint_steps == 0 or step + 1 == total):
             state = replace(
                 state,
                 step=step + 1,
@@ -210,9 +228,11 @@ def train(
     if not state.finished:
         if recipe.precision == "float" and recipe.penalty > 0:
             prune_groups(model, recipe.group_channels)
-        settle_statistics(model, dataset.train.images)
+        if recipe.norm_statistics == "batch":
+            settle_statistics(model, dataset.train.images)
         state = replace(state, model=model.state_dict(), optimizer={}, finished=True)
-        save_checkpoint(folder / CHECKPOINT_FILE, state)
+        if workers.leads:
+            save_checkpoint(folder / CHECKPOINT_FILE, state)
     return TrainingRun(
         folder,
         model.eval(),
@@ -242,9 +262,18 @@ def training_step(
     labels: Tensor,
     teacher: Teacher | None = None,
     pruning: LatencyPruning | None = None,
+    workers: Workers = ALONE,
+    share: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """One optimiser step; returns the loss of labels and teacher, and the penalty, detached."""
+    """One optimiser step; returns the loss of labels and teacher, and the penalty, detached.
+
+    With several processes, ``images`` and ``labels`` are this one's part of the batch, ``share`` of the whole.
+    """
     model.train()
+    if recipe.norm_statistics == "frozen":
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
     for group in optimizer.param_groups:
         group["lr"] = rate
     if recipe.channels_last:
@@ -263,9 +292,11 @@ def training_step(
         strength = recipe.penalty if pruning is None else pruning.penalty
         penalty = strength * weight_penalty(weights, recipe.clipping, recipe.group_channels, factors)
     optimizer.zero_grad(set_to_none=True)
-    (loss + penalty).backward()
+    (share * loss + penalty / workers.count).backward()
+    told = share * loss.detach()
+    workers.add_up([told, *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)])
     optimizer.step()
-    return loss.detach(), penalty.detach()
+    return told, penalty.detach()
 
 
 @torch.no_grad()

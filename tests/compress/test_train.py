@@ -50,7 +50,12 @@ def assert_same_weights(run, whole):
 
 
 @pytest.mark.parametrize(
-    "change", [{}, {"optimizer": "sgd", "learning_rate": 0.05}, {"bfloat16": True, "channels_last": True}]
+    "change",
+    [
+        {},
+        {"optimizer": "sgd", "learning_rate": 0.05, "augmentation_keys": "sample", "norm_statistics": "frozen"},
+        {"bfloat16": True, "channels_last": True},
+    ],
 )
 def test_a_run_stopped_twice_ends_in_the_same_weights_and_log_bit_for_bit(tmp_path, whole, change):
     recipe, data = replace(SMALL, **change), small_digits()

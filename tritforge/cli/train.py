@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -33,12 +34,16 @@ def train(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Train a network; run again on the same folder, it resumes where it was stopped."""
+    """Train a network; run again on the same folder, it resumes where it was stopped.
+
+    Several processes share each batch under torchrun --nproc-per-node 2 --no-python tritforge train ...
+    """
     from dataclasses import asdict
 
     from tritforge.compress.recipe import load_recipe, replace_values
     from tritforge.compress.train import recipe_dataset, remaining_steps
     from tritforge.compress.train import train as train_recipe
+    from tritforge.compress.workers import workers_around
 
     resolved = load_recipe(recipe, override or [])
     given = {"seed": seed, "data_folder": data_folder}
@@ -46,12 +51,13 @@ def train(
     resolved = replace_values(resolved, chosen, "the command line")
     folder = run or Path("runs") / f"{Path(recipe).stem}-seed{resolved.seed}"
     dataset = recipe_dataset(resolved)
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        progress("training", remaining_steps(resolved, folder, dataset)) as advance,
-    ):
+    leads = workers_around().leads
+    shown = progress("training", remaining_steps(resolved, folder, dataset)) if leads else nullcontext()
+    with warnings.catch_warnings(record=True) as caught, shown as advance:
         warnings.simplefilter("always", UserWarning)
         done = train_recipe(resolved, folder, dataset=dataset, advance=advance)
+    if not leads:
+        return
     for warning in caught:
         typer.echo(f"warning: {warning.message}", err=True)
     typer.echo(f"run folder             {folder}")
