@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 
 DESCRIPTOR_FETCH = 19
 """sequencer: from a layer's entry until the next one's descriptor is there."""
+TO_ENTRY = 1
+"""sequencer: from the cycle in which all that a layer waits for is there to its entry."""
 ENTRY_TO_SCAN = 1
 """sequencer: from a layer's entry to the scanner's start; the first word is read one cycle later."""
 SCAN_TO_ARRIVAL = 2
@@ -212,8 +214,9 @@ class CoreTiming:
         self._ring = Ring(ring_blocks)
         self._words = Queue(WORD_DEPTH - IN_FLIGHT - 1)
         self._loads = Queue(LOAD_DEPTH - IN_FLIGHT)
-        # Sequencer and scanner.
-        self._descriptor_ready = self._offer_taken = self._scanned = 0
+        # Sequencer and scanner; the first image finds a descriptor that has been there long.
+        self._descriptor_ready = self._offer_taken = -TO_ENTRY
+        self._scanned = 0
         self._layers: list[LayerTimes] = []
         # Window loader.
         self._loader = Pipeline()
@@ -235,9 +238,10 @@ class CoreTiming:
 
     def layer(self, shape: LayerShape, image_ready: int | None = None) -> LayerTimes:
         """Run a layer; the first one of an image may enter from cycle ``image_ready`` on."""
-        enters = max(image_ready or 0, self._descriptor_ready, self._offer_taken)
+        waits = [self._descriptor_ready, self._offer_taken]
         if len(self._layers) >= 2:
-            enters = max(enters, self._layers[-2].done + 1)
+            waits.append(self._layers[-2].done + 1)
+        enters = max(image_ready or 0, TO_ENTRY + max(waits))
         if image_ready is not None and self._layers and enters > self._layers[-1].done:
             self._ring.restart()
         self._descriptor_ready = enters + DESCRIPTOR_FETCH

@@ -32,7 +32,7 @@ from tritforge.program import OverlayProgram
 
 IMAGES = 8
 """Images in a row whose times are followed; the mean distance is that of the later half."""
-INPUT_TO_START = 2
+INPUT_TO_START = 3
 """image_input, sequencer: from a buffer's last beat to the image's entry."""
 END_TO_INPUT = 3
 """sequencer, image_input: from the end of the image that had a buffer to the next beat into it."""

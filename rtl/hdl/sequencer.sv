@@ -8,7 +8,7 @@ module sequencer
   import tritforge_pkg::*;
   import tritforge_descriptor_pkg::*;
 #(
-  /// Bits of the sequence number's lower half; the upper one follows a cycle later.
+  /// Bits of the sequence number's lower part; the upper one follows a cycle later.
   parameter int unsigned LowBits = 16
 ) (
   input  logic clk_i,
@@ -49,6 +49,7 @@ module sequencer
   input  logic layer_done_i,
   output logic done_slot_o,
 
+  /// Space for a result stays until an image starts.
   /// A result opens when the layer that gives the logits enters; the image's sequence number and buffer.
   input  logic        result_space_i,
   output logic        result_start_o,
@@ -62,37 +63,49 @@ module sequencer
 
   // ---- Descriptor fetch. ----
   logic                         fetching_q, fetch_header_q, fetch_start;
-  logic [WordIdxBits:0]         word_q;
+  logic [WordIdxBits-1:0]       word_q;
   logic [1:0]                   arriving_q;
   logic [1:0][WordIdxBits-1:0]  arriving_word_q;
   logic [7:0]                   fetch_frame_q, fetch_frame;
   logic                         next_ready_q;
   logic [UsedWords-1:0][31:0]   frame_q;
-  logic                         frame_done, header_done;
+  logic                         last_word, frame_done, header_done;
 
   assign desc_addr_o = AddrBits'(fetch_frame_q) * AddrBits'(FrameWords) + AddrBits'(word_q);
+  assign last_word   = fetching_q && word_q == WordIdxBits'(UsedWords - 1);
   assign frame_done  = arriving_q[1] && arriving_word_q[1] == WordIdxBits'(UsedWords - 1);
   assign header_done = frame_done && fetch_header_q;
 
   // ---- What enters next. ----
-  logic [7:0]            index_q;   // of the next layer in its image
+  logic [7:0]            index_q;       // of the next layer in its image
+  logic [7:0]            next_frame_q;  // descriptor of the layer after it
   logic                  slot_q;    // where it goes
   logic                  buffer_q;  // image buffer of its image
   logic [1:0]            claimed_q; // buffers of images in the core
   logic [31-LowBits:0]   sequence_high_q;
   logic [LowBits-1:0]    sequence_low_q;
-  logic                  carry_q;
+  logic                  counts_q, carry_q;
   logic [LayerSlots-1:0] taken_q, ends_image_q;
   logic                  done_slot_q, done_buffer_q, fresh_q;
-  logic                  last_layer_q, may_start, enters, follows, done_image;
+  logic                  first_layer_q, last_layer_q, may_enter_q, enters, follows, done_image;
   layer_t                frame;
   logic [AddrBits-1:0]   previous_base;  // of the map that the layer before writes
 
-  // Known long before the layer's descriptor is there.
-  always_ff @(posedge clk_i) last_layer_q <= index_q + 1'b1 == header_o.layers;
+  // These stand long before the layer's descriptor is there.
+  always_ff @(posedge clk_i) begin
+    last_layer_q <= index_q + 1'b1 == header_o.layers;
+    // After the last layer comes the first one of the next image.
+    next_frame_q <= index_q + 1'b1 == header_o.layers ? 8'd1 : index_q + 8'd2;
+  end
 
-  assign may_start  = start_allowed_i && image_full_i[buffer_q] && !claimed_q[buffer_q] && result_space_i;
-  assign enters     = next_ready_q && !reload_i && !taken_q[slot_q] && !fresh_q && (index_q != '0 || may_start);
+  // What a layer waits for stays once it is there, until one enters; only the host may take its word back.
+  always_ff @(posedge clk_i) begin
+    if (rst_i || enters || reload_i || flush_i) may_enter_q <= 1'b0;
+    else may_enter_q <= next_ready_q && !taken_q[slot_q] && !fresh_q &&
+                        (!first_layer_q || (image_full_i[buffer_q] && !claimed_q[buffer_q] && result_space_i));
+  end
+
+  assign enters     = may_enter_q && !reload_i && (!first_layer_q || start_allowed_i);
   assign done_image = layer_done_i && ends_image_q[done_slot_q];
 
   // The layer before is still in the core; does it write what this one reads?
@@ -105,13 +118,8 @@ module sequencer
     if (frame.residual_is_image) frame.residual_base = buffer_q ? header_o.input_base_1 : header_o.input_base_0;
   end
 
-  always_comb begin
-    fetch_start = reload_i || header_done || enters;
-    fetch_frame = '0;
-    if (!reload_i && header_done) fetch_frame = 8'd1;
-    // After the last layer comes the first one of the next image.
-    else if (!reload_i) fetch_frame = last_layer_q ? 8'd1 : index_q + 8'd2;
-  end
+  assign fetch_start = reload_i || header_done || enters;
+  assign fetch_frame = reload_i ? '0 : header_done ? 8'd1 : next_frame_q;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
@@ -119,20 +127,17 @@ module sequencer
       arriving_q   <= '0;
       next_ready_q <= 1'b0;
     end else begin
-      if (fetch_start) begin
-        fetching_q    <= 1'b1;
-        fetch_frame_q <= fetch_frame;
-        word_q        <= '0;
-      end else if (fetching_q) begin
-        word_q <= word_q + 1'b1;
-        if (word_q == (WordIdxBits+1)'(UsedWords - 1)) fetching_q <= 1'b0;
-      end
+      if (fetch_start) fetching_q <= 1'b1;
+      else if (last_word) fetching_q <= 1'b0;
       arriving_q <= fetch_start ? 2'b00 : {arriving_q[0], fetching_q};
       if (fetch_start) next_ready_q <= 1'b0;
       else if (frame_done && !fetch_header_q) next_ready_q <= 1'b1;
     end
+    if (reload_i || !fetching_q) fetch_frame_q <= fetch_frame;
+    if (rst_i || reload_i || last_word) word_q <= '0;
+    else if (fetching_q) word_q <= word_q + 1'b1;
     if (fetch_start) fetch_header_q <= reload_i;
-    arriving_word_q <= {arriving_word_q[0], word_q[WordIdxBits-1:0]};
+    arriving_word_q <= {arriving_word_q[0], word_q};
     if (arriving_q[1]) frame_q[arriving_word_q[1]] <= desc_rdata_i;
     // The last word of the header arrives together with the decision to keep the frame.
     if (header_done) header_o <= header_t'({desc_rdata_i, frame_q[UsedWords-2:0]});
@@ -158,7 +163,11 @@ module sequencer
       slot_q           <= 1'b0;
       done_slot_q      <= 1'b0;
       fresh_q          <= 1'b0;
+      layer_enters_o   <= 1'b0;
+      result_start_o   <= 1'b0;
     end else begin
+      layer_enters_o <= enters;
+      result_start_o <= enters && frame.logits;
       if (layer_done_i) begin
         taken_q[done_slot_q] <= 1'b0;
         input_waits_o        <= '0;
@@ -175,8 +184,6 @@ module sequencer
       else if (walk_ready_i) fresh_q <= 1'b0;
       assert (!layer_done_i || taken_q[done_slot_q]) else $error("sequencer: a layer ended that is not in the core");
     end
-    layer_enters_o <= enters && !rst_i;
-    result_start_o <= enters && frame.logits && !rst_i;
   end
 
   assign walk_valid_o = fresh_q;
@@ -189,6 +196,7 @@ module sequencer
     image_free_o  <= '0;
     if (rst_i) begin
       index_q       <= '0;
+      first_layer_q <= 1'b1;
       buffer_q      <= 1'b0;
       done_buffer_q <= 1'b0;
       claimed_q     <= '0;
@@ -196,8 +204,9 @@ module sequencer
       // A buffer is the image's until the one who fills it has seen that it is free.
       claimed_q <= claimed_q & ~image_free_o;
       if (enters) begin
-        index_q <= last_layer_q ? '0 : index_q + 1'b1;
-        if (index_q == '0) begin
+        index_q       <= last_layer_q ? '0 : index_q + 1'b1;
+        first_layer_q <= last_layer_q;
+        if (first_layer_q) begin
           image_start_o       <= 1'b1;
           claimed_q[buffer_q] <= 1'b1;
         end
@@ -217,15 +226,17 @@ module sequencer
     end
   end
 
-  // The sequence number of the next image.
+  // The sequence number of the next image, counted on when its last layer has entered.
   always_ff @(posedge clk_i) begin
-    {carry_q, sequence_low_q} <= {1'b0, sequence_low_q} + (LowBits+1)'(enters && last_layer_q);
+    counts_q                  <= enters && last_layer_q;
+    {carry_q, sequence_low_q} <= {1'b0, sequence_low_q} + (LowBits+1)'(counts_q);
     sequence_high_q           <= sequence_high_q + (32-LowBits)'(carry_q);
-    if (rst_i) {carry_q, sequence_low_q, sequence_high_q} <= '0;
+    if (rst_i) {counts_q, carry_q, sequence_low_q, sequence_high_q} <= '0;
   end
 
   // An image is in the core from the cycle after its start until its last layer's end.
-  assign busy_o          = taken_q != '0 || index_q != '0;
-  assign program_ready_o = next_ready_q && !busy_o;
+  assign busy_o = taken_q != '0 || !first_layer_q;
+
+  always_ff @(posedge clk_i) program_ready_o <= next_ready_q && !busy_o && !reload_i && !rst_i;
 
 endmodule

@@ -80,6 +80,7 @@ class TB:
         self.full = [False, False]
         self.filling = self.buffer = 0  # the buffers that the next image fills, and that the next one to start has
         self.ready = self.could_start = self.offered = False
+        self.there = False  # image and space, in the cycle before
         self.inside: list[Entered] = []
         self.slot = self.sequence = self.started = self.finished = self.overlaps = 0
         self.next_index = self.image = self.done_buffer = 0
@@ -118,7 +119,7 @@ class TB:
         self.offered = self.offered and not taken
         self.ready = bool(dut.program_ready_o.value)
         self.reads.append(int(dut.desc_addr_o.value))
-        self.could_start = allowed and space and self.full[self.buffer]
+        self.could_start, self.there = allowed and self.there, space and self.full[self.buffer]
         free = int(dut.image_free_o.value)
         if done:
             layer = self.inside.pop(0)

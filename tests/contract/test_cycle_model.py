@@ -110,10 +110,10 @@ def test_a_layer_waits_for_the_rows_it_reads() -> None:
 
 def test_a_third_layer_enters_when_the_first_has_ended() -> None:
     layers = run(*[shape(word(0)) for _ in range(4)])
-    assert [layer.enters for layer in layers[:2]] == [0, 19]
-    assert layers[2].enters == max(38, layers[0].done + 1)
+    assert [layer.enters for layer in layers[:2]] == [0, 20]
+    assert layers[2].enters == max(40, layers[0].done + 2)
     long = run(shape(word(16), tiles=30), shape(word(16)), shape(word(16)))
-    assert long[2].enters == long[0].done + 1
+    assert long[2].enters == long[0].done + 2
 
 
 def test_a_pool_waits_for_the_end_of_the_layer_before() -> None:
