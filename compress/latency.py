@@ -141,7 +141,7 @@ class LatencyPruning:
 
     Attributes:
         factors: by ternary layer, what its penalty is multiplied with; 1 in the mean over groups.
-        penalty: the present lambda.
+        penalty: lambda; see :attr:`strength`.
         cycles: predicted for the trits at the last look.
         cut_groups: non-zero groups that were cut.
 
@@ -176,6 +176,14 @@ class LatencyPruning:
         self.penalty, self.cycles, self.cut_groups = recipe.penalty, self._dense, 0
         self._begun, self._deviation = recipe.penalty, 0.0
         self._kept: dict[str, Tensor] = {}
+
+    @property
+    def strength(self) -> float:
+        """What the penalty counts with now: lambda, or 0 where cycles are on the line or below it.
+
+        A group that is empty seldom returns, so that what is pulled too far stays there.
+        """
+        return self.penalty if self._deviation > 0 else 0.0
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -289,7 +289,7 @@ def training_step(
         layers = model.ternary_layers()
         factors = None if pruning is None else [pruning.factors[name] for name in layers]
         weights = [layer.weight for layer in layers.values()]
-        strength = recipe.penalty if pruning is None else pruning.penalty
+        strength = recipe.penalty if pruning is None else pruning.strength
         penalty = strength * weight_penalty(weights, recipe.clipping, recipe.group_channels, factors)
     optimizer.zero_grad(set_to_none=True)
     (share * loss + penalty / workers.count).backward()

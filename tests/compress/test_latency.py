@@ -126,6 +126,26 @@ def test_the_cut_prefers_groups_that_are_zero_already_and_keeps_the_largest():
     assert not layer.weight.detach().reshape(32, 2, 144)[torch.from_numpy(gone)].any()
 
 
+@pytest.mark.parametrize(("deviation", "part"), [(0.1, 1), (0.0, 0), (-0.1, 0)])
+def test_nothing_is_pulled_on_the_line_or_below_it(deviation, part):
+    pruning = LatencyPruning(LATENCY, model_of(), 100)
+    pruning.load(pruning.state() | {"penalty": 0.7, "deviation": deviation})
+    assert pruning.strength == part * 0.7
+
+
+@pytest.mark.parametrize(("empty", "direction"), [(0.0, 1), (1.0, -1)])
+def test_lambda_rises_while_too_many_cycles_are_left_and_falls_else_within_its_bounds(empty, direction):
+    model = model_of()
+    empty_groups(model, 0, empty)
+    pruning = LatencyPruning(LATENCY, model, 100)
+    strengths = [pruning.penalty]
+    for step in range(20, 79):
+        pruning.after_step(step)
+        strengths.append(pruning.penalty)
+    assert strengths == sorted(strengths, reverse=direction < 0)
+    assert strengths[-1] == pytest.approx(LATENCY.penalty * 100.0**direction)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return train(LATENCY, tmp_path_factory.mktemp("whole"), dataset=small_digits())
