@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tritforge.compress.augmentation import Augmentation, draws_of_epoch
+from tritforge.compress.augmentation import Augmentation, Draws, draws_of_epoch
 from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
@@ -177,30 +177,14 @@ def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | No
     elif pruning is not None:
         pruning.load(state.latency)
     log = _Log(folder, state.step, state.sums, recipe.tensorboard and workers.leads)
-    augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
-    images = ImagesOnDevice(dataset.train.images, device)
-    labels = torch.from_numpy(dataset.train.labels).to(device)
-    resumed_from, order, began = state.step, state.order, time.perf_counter()
+    batches = _Batches(recipe, dataset, device, generator, state.order, workers)
+    resumed_from, began = state.step, time.perf_counter()
 
     for step in range(resumed_from, total if not state.finished else 0):
-        position = step % per_epoch
-        if position == 0:
-            order = torch.randperm(len(labels), generator=generator)
-        chosen = order[position * recipe.batch_size : (position + 1) * recipe.batch_size]
-        if recipe.augmentation_keys == "stream":
-            draws = augment.draw(len(chosen), generator)
-        else:
-            if position == 0 or step == resumed_from:
-                epoch_draws = draws_of_epoch(augment, len(labels), recipe.seed, step // per_epoch)
-            draws = {name: drawn[..., chosen] for name, drawn in epoch_draws.items()}
-        own = workers.part(torch.arange(len(chosen)))
-        places = chosen[own].to(device)
-        batch = augment.change(images[places], {name: drawn[..., own] for name, drawn in draws.items()})
-        share = len(own) / len(chosen)
+        epoch, position = divmod(step, per_epoch)
+        images, labels, share = batches.take(epoch, position)
         rate = learning_rate(recipe, step, total)
-        loss, penalty = training_step(
-            recipe, model, optimizer, rate, batch, labels[places], teacher, pruning, workers, share
-        )
+        loss, penalty = training_step(recipe, model, optimizer, rate, images, labels, teacher, pruning, workers, share)
         if pruning is not None:
             pruning.after_step(step + 1)
         log.gather(loss, penalty)
@@ -208,7 +192,7 @@ def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | No
             figures = _epoch_figures(recipe, model, dataset)
             if pruning is not None:
                 figures |= {"cycles": pruning.look(), "lambda": pruning.penalty}
-            log.write(step + 1, {"epoch": step // per_epoch + 1, "learning_rate": rate, **figures})
+            log.write(step + 1, {"epoch": epoch + 1, "learning_rate": rate, **figures})
         if workers.leads and ((step + 1) % recipe.checkpoint_steps == 0 or step + 1 == total):
             state = replace(
                 state,
@@ -216,7 +200,7 @@ def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | No
                 model=model.state_dict(),
                 optimizer=optimizer.state_dict(),
                 generator=generator.get_state(),
-                order=order,
+                order=batches.order,
                 sums=log.sums,
                 latency={} if pruning is None else pruning.state(),
             )
@@ -351,6 +335,49 @@ def _resume(
         optimizer.load_state_dict(checkpoint.optimizer)
     generator.set_state(checkpoint.generator)
     return replace(checkpoint, recipe=recipe)
+
+
+class _Batches:
+    """Batches of changed training images, this process's part of each.
+
+    Attributes:
+        order: permutation of the training images of the running epoch.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        device: torch.device,
+        generator: torch.Generator,
+        order: Tensor,
+        workers: Workers,
+    ) -> None:
+        self.order = order
+        self._recipe, self._generator, self._workers, self._device = recipe, generator, workers, device
+        self._images = ImagesOnDevice(dataset.train.images, device)
+        self._labels = torch.from_numpy(dataset.train.labels).to(device)
+        self._augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
+        self._keyed: tuple[int, Draws] = -1, {}
+
+    def take(self, epoch: int, position: int) -> tuple[Tensor, Tensor, float]:
+        """Images and labels of a batch, and which part of the whole batch they are; batches are taken in order."""
+        size = self._recipe.batch_size
+        if position == 0:
+            self.order = torch.randperm(len(self._labels), generator=self._generator)
+        chosen = self.order[position * size : (position + 1) * size]
+        draws = self._draws(epoch, chosen)
+        own = self._workers.part(torch.arange(len(chosen)))
+        places = chosen[own].to(self._device)
+        images = self._augment.change(self._images[places], {name: drawn[..., own] for name, drawn in draws.items()})
+        return images, self._labels[places], len(own) / len(chosen)
+
+    def _draws(self, epoch: int, chosen: Tensor) -> Draws:
+        if self._recipe.augmentation_keys == "stream":
+            return self._augment.draw(len(chosen), self._generator)
+        if self._keyed[0] != epoch:
+            self._keyed = epoch, draws_of_epoch(self._augment, len(self._labels), self._recipe.seed, epoch)
+        return {name: drawn[..., chosen] for name, drawn in self._keyed[1].items()}
 
 
 class _Log:
