@@ -46,6 +46,8 @@ DELAYS_PS = {
     "group_issue": 2500,
     "group_scheduler": 2500,
     "image_input": 2500,
+    "memory_windows": 2500,
+    "program_state": 2500,
     "result_output": 2500,
     "sequencer": 2500,
     "tritforge_registers": 6500,
@@ -113,7 +115,7 @@ def synthesise(
     """
     module_parameters(module)
     top = Unit(module, tuple(sorted((parameters or {}).items())))
-    root = Path(build_dir or os.environ.get(BUILD_VARIABLE, "build")).resolve() / "synthesis"
+    root = build_folder(build_dir) / "synthesis"
     netlists: dict[Unit, Module] = {}
     instances: dict[Unit, dict[str, Unit]] = {}
     pending = [top]
@@ -128,6 +130,11 @@ def synthesise(
         pending.extend(instances[unit].values())
         advance(module if unit == top else unit.module)
     return Design(top, netlists, instances)
+
+
+def build_folder(build_dir: Path | None = None) -> Path:
+    """Folder of all builds: the one given, or that of :data:`BUILD_VARIABLE`."""
+    return Path(build_dir or os.environ.get(BUILD_VARIABLE, "build")).resolve()
 
 
 def module_parameters(module: str) -> list[str]:

@@ -154,7 +154,7 @@ module compute_core
   assign tile_groups_o = layers[scan_pass.slot].skippable_groups;
 
   // ---- Windows. ----
-  logic                                       window_en, window_valid, windows_full, windows_take, windows_move;
+  logic                                       window_en, window_idle, windows_full, windows_take, windows_move;
   logic [1:0][1:0][AddrBits-1:0]              window_addr;
   logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data, lane;
   logic [Pes-1:0][Taps-1:0]                   take;
@@ -162,7 +162,7 @@ module compute_core
   window_loader #(.Pes(Pes), .GroupChannels(GroupChannels), .ActivationBits(ActivationBits)) u_loader (
     .clk_i, .rst_i, .layers_i(layers), .input_waits_i(input_waits), .rows_written_i(rows_written),
     .load_valid_i(load_valid), .load_ready_o(load_ready), .load_i(load),
-    .read_en_o(window_en), .read_valid_o(window_valid), .read_addr_o(window_addr), .read_data_i(window_data),
+    .read_en_o(window_en), .read_idle_o(window_idle), .read_addr_o(window_addr), .read_data_i(window_data),
     .lane_o(lane), .take_o(take), .windows_full_o(windows_full), .windows_take_i(windows_take)
   );
 
@@ -224,7 +224,7 @@ module compute_core
 
   feature_map #(.Pes(Pes), .WordBits(WordBits), .FeatureWords(FeatureWords)) u_maps (
     .clk_i,
-    .window_en_i(window_en), .window_valid_i(window_valid), .window_addr_i(window_addr), .window_data_o(window_data),
+    .window_en_i(window_en), .window_idle_i(window_idle), .window_addr_i(window_addr), .window_data_o(window_data),
     .tile_valid_i(tile_valid), .tile_mask_i(tile_mask), .tile_addr_i(tile_addr), .tile_data_i(tile_data),
     .residual_valid_i(residual_valid), .residual_addr_i(residual_addr), .residual_data_o(residual_data),
     .pixel_valid_i, .pixel_ready_o, .pixel_row_i, .pixel_column_i, .pixel_addr_i, .pixel_data_i

@@ -17,10 +17,10 @@ module feature_map
 ) (
   input  logic clk_i,
 
-  /// Windows: two cycles from address to data while the enable is high; a read is wanted. Addresses of the rows from
-  /// half of them on (0) and of those before (1), of columns from 1 on (0) and of column 0 (1).
+  /// Windows: two cycles from address to data while the enable is high; nothing is read in this cycle. Addresses of the
+  /// rows from half of them on (0) and of those before (1), of columns from 1 on (0) and of column 0 (1).
   input  logic                                       window_en_i,
-  input  logic                                       window_valid_i,
+  input  logic                                       window_idle_i,
   input  logic [1:0][1:0][AddrBits-1:0]              window_addr_i,
   output logic [Rows-1:0][Columns-1:0][WordBits-1:0] window_data_o,
 
@@ -50,7 +50,7 @@ module feature_map
 
   logic [1:0][1:0][AddrBits-1:0] a_addr, b_addr;
 
-  assign pixel_ready_o = !(window_en_i && window_valid_i);
+  assign pixel_ready_o = window_idle_i;
   assign a_addr        = pixel_ready_o ? {4{pixel_addr_i}} : window_addr_i;
   assign b_addr        = tile_valid_i ? tile_addr_i : residual_addr_i;
 

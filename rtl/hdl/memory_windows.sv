@@ -38,7 +38,7 @@ module memory_windows #(
   output logic [1:0]  prog_space_o,
   output logic [17:0] prog_addr_o,
   output logic [35:0] prog_wdata_o,
-  /// Data three cycles after the address.
+  /// Data four cycles after the address.
   input  logic [35:0] prog_rdata_i,
 
   output logic                       entry_we_o,
@@ -46,14 +46,14 @@ module memory_windows #(
   output logic [55:0]                entry_wdata_o,
   input  logic [55:0]                entry_rdata_i,
 
-  /// Data one to three cycles after the address.
+  /// Data one to four cycles after the address.
   output logic [7:0]  layer_counter_addr_o,
   input  logic [31:0] layer_counter_rdata_i,
   output logic [3:0]  counter_addr_o,
   input  logic [31:0] counter_rdata_i
 );
 
-  typedef enum logic [2:0] {Idle, Check, Access, Wait, Read, Data, Done} phase_e;
+  typedef enum logic [2:0] {Idle, Check, Access, Wait, Fetch, Read, Data, Done} phase_e;
 
   phase_e      phase_q;
   logic [6:0]  window_q;
@@ -84,7 +84,8 @@ module memory_windows #(
         Idle: if (req_i != '0) phase_q <= Check;
         Check: phase_q <= Access;
         Access: if (!copying_i) phase_q <= Wait;
-        Wait: phase_q <= Read;
+        Wait: phase_q <= Fetch;
+        Fetch: phase_q <= Read;
         Read: phase_q <= Data;
         Data: phase_q <= Done;
         default: phase_q <= Idle;
@@ -123,23 +124,24 @@ module memory_windows #(
   assign layer_counter_addr_o = word_q[7:0];
   assign counter_addr_o       = word_q[3:0];
 
-  logic [31:0] rdata;
+  // One of these is high while the data are there, or none: nothing is read, or beyond the end.
+  logic       low_q, high_q, layer_counter_q, counter_q;
+  logic [2:0] entry_q;
 
-  always_comb begin
-    rdata = weights && word_q[0] ? 32'(prog_rdata_i[35:32]) : prog_rdata_i[31:0];
-    if (window_q[5]) rdata = layer_counter_rdata_i;
-    if (window_q[6]) rdata = counter_rdata_i;
-    if (staging) begin
-      unique case (word_q[1:0])
-        2'd0: rdata = entry_rdata_i[31:0];
-        2'd1: rdata = 32'(entry_rdata_i[35:32]);
-        2'd2: rdata = {6'd0, entry_rdata_i[55:54], 6'd0, entry_rdata_i[53:36]};
-        2'd3: rdata = '0;
-      endcase
+  always_ff @(posedge clk_i) begin
+    {low_q, high_q, layer_counter_q, counter_q, entry_q} <= '0;
+    if (phase_q == Read && in_range_q) begin
+      low_q           <= window_q[2:0] != '0 || (weights && !word_q[0]);
+      high_q          <= weights && word_q[0];
+      layer_counter_q <= window_q[5];
+      counter_q       <= window_q[6];
+      if (staging) entry_q <= 3'(4'd1 << word_q[1:0]);
     end
+    rdata_o <= ({32{low_q}} & prog_rdata_i[31:0]) | ({32{high_q}} & 32'(prog_rdata_i[35:32])) |
+               ({32{layer_counter_q}} & layer_counter_rdata_i) | ({32{counter_q}} & counter_rdata_i) |
+               ({32{entry_q[0]}} & entry_rdata_i[31:0]) | ({32{entry_q[1]}} & 32'(entry_rdata_i[35:32])) |
+               ({32{entry_q[2]}} & {6'd0, entry_rdata_i[55:54], 6'd0, entry_rdata_i[53:36]});
   end
-
-  always_ff @(posedge clk_i) rdata_o <= phase_q == Data && in_range_q ? rdata : '0;
 
   assign ack_o = phase_q == Done;
 

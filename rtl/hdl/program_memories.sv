@@ -1,8 +1,8 @@
 /// The program: descriptors, bitmaps, affine table and weights, in true dual-port memories.
 ///
 /// Port B of every memory is the program port, a 36-bit word at a time; port A is the core's. A read takes two cycles,
-/// on the program port three, as its inputs are registered; so a write is done a cycle later. After a write the program
-/// port reads what it read before. A write beyond the end of a memory has no effect.
+/// on the program port four, as its inputs and its data are registered; so a write is done a cycle later. After a write
+/// the program port reads what it read before. A write beyond the end of a memory has no effect.
 module program_memories
   import tritforge_pkg::*;
 #(
@@ -148,13 +148,13 @@ module program_memories
     {affine_low_q, affine_high_q, weight_low_q, weight_high_q} <= {4{word_qq}};
   end
 
-  always_comb begin
+  always_ff @(posedge clk_i) begin
     unique case (space_qqq)
-      2'd0: prog_rdata_o = 36'(desc_rdata);
-      2'd1: prog_rdata_o = 36'(bitmap_rdata);
-      2'd2: prog_rdata_o = 36'({affine_rdata[affine_high_q][31:16], affine_rdata[affine_low_q][15:0]});
-      2'd3: prog_rdata_o = {slot_rdata[weight_high_q[WordIdxBits-1:0]][35:18],
-                            slot_rdata[weight_low_q[WordIdxBits-1:0]][17:0]};
+      2'd0: prog_rdata_o <= 36'(desc_rdata);
+      2'd1: prog_rdata_o <= 36'(bitmap_rdata);
+      2'd2: prog_rdata_o <= 36'({affine_rdata[affine_high_q][31:16], affine_rdata[affine_low_q][15:0]});
+      2'd3: prog_rdata_o <= {slot_rdata[weight_high_q[WordIdxBits-1:0]][35:18],
+                             slot_rdata[weight_low_q[WordIdxBits-1:0]][17:0]};
     endcase
   end
 

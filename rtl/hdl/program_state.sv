@@ -47,13 +47,13 @@ module program_state #(
   output logic        soft_reset_o
 );
 
-  localparam int unsigned ResetBits = $clog2(SoftResetCycles + 1);
+  localparam int unsigned ResetBits = $clog2(SoftResetCycles);
 
   typedef enum logic [2:0] {Empty, Loading, Activating, Valid, Copying, Renewing} state_e;
 
   state_e               state_q, state_d;
   logic                 pending_q, renew_q, committed_q, reload_d;
-  logic [ResetBits-1:0] reset_q;
+  logic [ResetBits-1:0] reset_q;  // cycles of soft_reset_o after this one
   logic [15:0]          pause_q;  // far more than staging and a reload take
   logic                 idle, commit, commit_starts, renewed, take_version;
 
@@ -101,6 +101,7 @@ module program_state #(
       pending_q      <= 1'b0;
       version_o      <= '0;
       pause_q        <= '0;
+      soft_reset_o   <= 1'b0;
       reset_q        <= '0;
     end else begin
       state_q   <= state_d;
@@ -113,14 +114,14 @@ module program_state #(
       if (commit) pause_q <= '0;
       else if (commit_starts || state_q inside {Copying, Renewing}) pause_q <= pause_q + 16'd1;
 
-      if (soft_reset_i) reset_q <= ResetBits'(SoftResetCycles);
-      else if (soft_reset_o) reset_q <= reset_q - 1'b1;
+      soft_reset_o <= soft_reset_i || reset_q != '0;
+      if (soft_reset_i) reset_q <= ResetBits'(SoftResetCycles - 1);
+      else if (reset_q != '0) reset_q <= reset_q - 1'b1;
     end
     committed_q <= state_q inside {Copying, Renewing} && !rst_i;
     renew_q     <= state_q == Copying && (renew_q || descriptor_written_i);
   end
 
-  assign soft_reset_o     = reset_q != '0;
   assign open_o           = state_q == Loading;
   assign copy_start_o     = commit_starts && !soft_reset_o;
   assign commit_pending_o = pending_q;

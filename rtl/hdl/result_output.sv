@@ -88,6 +88,7 @@ module result_output
   // ---- Room: what is held, and the results whose logits are still to come. ----
   localparam int unsigned CountBits = IndexBits - LaneBits;
   logic [1:0]           reserved_q;
+  logic [$clog2(Starts):0] starts_q;  // reserved or held
   logic [CountBits-1:0] arrived_q, last_quad;
   logic                 counts_ready, counts_valid, complete;
   logic [$clog2(Images):0] counts_held;
@@ -105,15 +106,18 @@ module result_output
   );
 
   assign complete = quad_valid_i && arrived_q == last_quad;
-  assign space_o  = 32'(starts_held) + 32'(reserved_q) - 32'(counts_held) < Starts &&
-                    32'(half_held[Halves-1]) + (32'(reserved_q) + 1) * ImageQuads <= Quads;
+  assign space_o  = starts_q != ($clog2(Starts) + 1)'(Starts) &&
+                    (reserved_q == 2'd0 ? half_held[Halves-1] <= HeldBits'(ImageQuads)
+                                        : reserved_q == 2'd1 && half_held[Halves-1] == '0);
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       reserved_q <= '0;
+      starts_q   <= '0;
       arrived_q  <= '0;
     end else begin
       reserved_q <= reserved_q + 2'(reserve_i) - 2'(complete);
+      starts_q   <= starts_q + ($clog2(Starts) + 1)'(reserve_i) - ($clog2(Starts) + 1)'(start_pop);
       if (quad_valid_i) arrived_q <= complete ? '0 : arrived_q + 1'b1;
     end
   end
@@ -164,6 +168,8 @@ module result_output
 
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin
+      assert (32'(starts_q) == 32'(starts_held) + 32'(reserved_q) - 32'(counts_held))
+      else $error("result_output: room for results is not what is held and reserved");
       assert (!reserve_i || space_o) else $error("result_output: an image started without space");
       assert (!start_valid_i || (start_ready && counts_ready && 32'(reserved_q) > 32'(counts_held)))
       else $error("result_output: a result was started that was not reserved");

@@ -31,10 +31,11 @@ module window_loader
   output logic  load_ready_o,
   input  load_t load_i,
 
-  /// Feature-map banks: two cycles from address to data, while read_en_o is high; a read is wanted. Addresses
-  /// of the rows from half of them on (0) and of those before (1), of columns from 1 on (0) and of column 0 (1).
+  /// Feature-map banks: two cycles from address to data, while read_en_o is high; nothing is read in this cycle.
+  /// Addresses of the rows from half of them on (0) and of those before (1), of columns from 1 on (0) and of column 0
+  /// (1).
   output logic                                         read_en_o,
-  output logic                                         read_valid_o,
+  output logic                                         read_idle_o,
   output logic [1:0][1:0][AddrBits-1:0]                read_addr_o,
   input  logic [Rows-1:0][Columns-1:0][WordBits-1:0]   read_data_i,
 
@@ -275,7 +276,7 @@ module window_loader
 
   assign advance      = !(router_q.valid && router_q.step.first && full_q);
   assign read_en_o    = advance;
-  assign read_valid_o = address_q.valid;
+  assign read_idle_o  = !(advance && address_q.valid);
 
   always_ff @(posedge clk_i) begin
     if (advance) begin

@@ -57,7 +57,7 @@ class TB:
         if tile:
             # Never two writes of a word; what is read while it is written is not compared.
             at = next(a for a in range(self.words) if a != tile_at[bank])
-        dut.window_en_i.value, dut.window_valid_i.value = window_en, wanted
+        dut.window_en_i.value, dut.window_idle_i.value = window_en, not (window_en and wanted)
         dut.window_addr_i.value = window_halves
         dut.tile_valid_i.value, dut.tile_mask_i.value = tile, mask
         dut.tile_addr_i.value, dut.tile_data_i.value = tile_chunks, join(data, self.width)

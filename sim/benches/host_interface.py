@@ -56,17 +56,17 @@ class TB:
             channel.set_pause_generator(cycle([self.random.random() < 0.5 for _ in range(97)]))
 
     async def _memories(self) -> None:
-        """Program memories and layer counters, as the device expects them: three cycles and one."""
-        dut, pipe, layer = self.dut, [0, 0, 0], 0
+        """Program memories and layer counters, as the device expects them: four cycles and one."""
+        dut, pipe, layer = self.dut, [0] * 4, 0
         while True:
-            dut.prog_rdata_i.value, dut.layer_counter_rdata_i.value = pipe[2], layer
+            dut.prog_rdata_i.value, dut.layer_counter_rdata_i.value = pipe[3], layer
             await FallingEdge(dut.clk_i)
             await ReadOnly()
             address, space = int(dut.prog_addr_o.value), SPACES[int(dut.prog_space_o.value)]
             inside = address < SIZES[space]
             write, word = dut.prog_we_o.value == 1, int(dut.prog_wdata_o.value)
             layer = self.layer_counters[int(dut.layer_counter_addr_o.value)]
-            pipe = [self.memory[space][address] if inside else self.random.getrandbits(36), *pipe[:2]]
+            pipe = [self.memory[space][address] if inside else self.random.getrandbits(36), *pipe[:3]]
             if write:
                 self.writes += 1
                 if inside:

@@ -61,7 +61,7 @@ class TB:
         self.expect("slot_rdata_o", sum(value << (36 * i) for i, value in enumerate(row)), slot_en)
         if self.late:
             self.memory[self.late[0]][self.late[1]] = self.late[2]
-        self.expect("prog_rdata_o", self.memory[space][address % len(self.memory[space])], cycles=3)
+        self.expect("prog_rdata_o", self.memory[space][address % len(self.memory[space])], cycles=4)
         if far or write:
             self.pipes["prog_rdata_o"][0] = None
         self.late = (space, address, word & ((1 << self.bits[space]) - 1)) if write and not far else None

@@ -144,7 +144,7 @@ class TB:
             self.data.popleft()
             addresses = window_addresses(int(dut.read_addr_o.value), self.pes)
             nothing = [self.random.getrandbits(self.word_bits) for _ in addresses]
-            self.data.append(self.map.read(addresses) if dut.read_valid_o.value else nothing)
+            self.data.append(self.map.read(addresses) if not dut.read_idle_o.value else nothing)
         if self.waits:
             self.map.written = self.rows_written * self.rows
         self._registers(int(dut.take_o.value), int(dut.lane_o.value))
