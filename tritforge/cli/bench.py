@@ -184,6 +184,34 @@ def area(
     write_result(context, json, report.metrics() | {"pes": pes, "activation_bits": bits, "module": module})
 
 
+@group.command(epilog="Example: tritforge bench place --module pe_array --pes 4 --json place.json")
+def place(
+    context: typer.Context,
+    module: Annotated[str, typer.Option("--module", help="A module of the accelerator, with all below it.")],
+    pes: PesOption = 4,
+    bits: Annotated[int, typer.Option("--bits", help="Activation bits, 8 or 16.")] = 8,
+    memory: DepthsOption = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the placement.", min=1)] = 1,
+    json: JsonOption = None,
+) -> None:
+    """Place and route a module on a Lattice ECP5, another fabric than the XC7Z020: its clock and cells there.
+
+    The module lies between two chains of registers, which take its inputs in and its outputs out bit by bit.
+    """
+    from tritforge.rtl.placement import NOTE, PART, TARGET_MHZ
+    from tritforge.rtl.placement import place as place_module
+
+    parameters = with_depths(AcceleratorParameters(pes=pes, activation_bits=bits), memory)
+    placement = place_module(module, parameters.verilog_parameters(), seed)
+    typer.echo(f"Fmax {placement.fmax_mhz:.1f} MHz, aimed at {TARGET_MHZ} MHz")
+    for kind, used in placement.used.items():
+        typer.echo(f"{kind:14} {used:6} of {placement.available[kind]:6}")
+    typer.echo(f"flip-flops of the two chains: {placement.chain_flip_flops}")
+    typer.echo(NOTE)
+    metrics = {"note": NOTE, "part": PART, "target_mhz": TARGET_MHZ} | asdict(placement)
+    write_result(context, json, metrics | {"pes": pes, "activation_bits": bits, "module": module}, seeds=[seed])
+
+
 @group.command(epilog="Example: tritforge bench step --threads 2 --json step.json")
 def step(
     context: typer.Context,
