@@ -55,6 +55,15 @@ def test_parameters_that_yosys_refuses_are_told(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_the_accelerator_is_within_its_limits():
+    report = area_report("accelerator", {"Pes": 16, "GroupChannels": 16, "ActivationBits": 8})
+    assert report.total.lut <= 39_900 and report.total.ff <= 85_000
+    assert report.total.bram36 <= 112 and report.total.dsp <= 154
+    assert report.paths.luts.levels <= 6 and report.paths.carry4.levels <= 6
+    assert all(loads <= 64 for _, loads in report.paths.fan_out)
+
+
+@pytest.mark.slow
 def test_a_pe_is_within_eleven_luts_a_lane():
     report = area_report("pe_array", {"Pes": 16, "GroupChannels": 16, "ActivationBits": 8})
     assert report.lut_per_lane is not None and report.lut_per_lane <= 11
