@@ -19,16 +19,18 @@ class Augmentation:
     """What is drawn for each image; the defaults change nothing.
 
     Attributes:
-        shift_pixels: largest whole-pixel shift in each direction; what comes in is pixel 0.
+        shift_pixels: largest whole-pixel shift in each direction.
         rotation_degrees: largest rotation to either side.
         zoom: largest relative change of size.
         flip: mirror left to right in half of the cases.
+        fill: pixel of each channel that comes in from outside the image; empty for 0 in all of them.
     """
 
     shift_pixels: int = 0
     rotation_degrees: float = 0.0
     zoom: float = 0.0
     flip: bool = False
+    fill: tuple[int, ...] = ()
 
     def draw(self, count: int, generator: torch.Generator) -> Draws:
         """Draw for ``count`` images."""
@@ -49,10 +51,15 @@ class Augmentation:
             images = torch.where(drawn["mirrored"][:, None, None, None], images.flip(3), images)
         if "turned" in drawn:
             turn, size = drawn["turned"]
-            images = turn_images(images, turn * self.rotation_degrees, 1 + size * self.zoom)
+            images = turn_images(images, turn * self.rotation_degrees, 1 + size * self.zoom, self._fill(images))
         if "moved" in drawn:
-            images = shift_images(images, *drawn["moved"])
+            images = shift_images(images, *drawn["moved"], self._fill(images))
         return images
+
+    def _fill(self, images: Tensor) -> Tensor | None:
+        if not self.fill:
+            return None
+        return torch.tensor(self.fill, dtype=images.dtype, device=images.device).reshape(1, -1, 1, 1)
 
 
 def draws_of_epoch(augment: Augmentation, images: int, seed: int, epoch: int) -> Draws:
@@ -61,8 +68,8 @@ def draws_of_epoch(augment: Augmentation, images: int, seed: int, epoch: int) ->
     return augment.draw(images, torch.Generator().manual_seed(int(key) >> 1))
 
 
-def shift_images(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images ``(B, C, H, W)`` moved by whole pixels ``(B,)``; pixel 0 comes in."""
+def shift_images(images: Tensor, down: Tensor, right: Tensor, fill: Tensor | None = None) -> Tensor:
+    """Images ``(B, C, H, W)`` moved by whole pixels ``(B,)``; ``fill (1, C, 1, 1)`` comes in, or 0."""
     height, width = images.shape[2:]
     rows = torch.arange(height, device=images.device) - down[:, None]
     columns = torch.arange(width, device=images.device) - right[:, None]
@@ -71,18 +78,20 @@ def shift_images(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     moved = images.permute(0, 2, 3, 1)[
         batch, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
     ]
-    return moved.permute(0, 3, 1, 2) * inside.to(images.dtype)
+    moved = moved.permute(0, 3, 1, 2)
+    return moved * inside.to(images.dtype) if fill is None else torch.where(inside, moved, fill)
 
 
-def turn_images(images: Tensor, degrees: Tensor, size: Tensor) -> Tensor:
+def turn_images(images: Tensor, degrees: Tensor, size: Tensor, fill: Tensor | None = None) -> Tensor:
     """Images ``(B, C, H, W)`` turned counter-clockwise by ``degrees (B,)`` and enlarged by ``size (B,)``.
 
-    Pixels run from 0 to 255; bilinear, rounded to whole pixels; pixel 0 comes in.
+    Pixels run from 0 to 255; bilinear, rounded to whole pixels; ``fill (1, C, 1, 1)`` comes in, or 0.
     """
     angle = degrees * (math.pi / 180)
     cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size
     zero = torch.zeros_like(angle)
     matrix = torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1)
     grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
-    turned = functional.grid_sample(images.float(), grid, align_corners=False)
+    outside = 0.0 if fill is None else fill.float()
+    turned = functional.grid_sample(images.float() - outside, grid, align_corners=False) + outside
     return turned.round().clamp(0, 255).to(images.dtype)

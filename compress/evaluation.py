@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from tritforge.compress.data import Split
 from tritforge.compress.models import Model
 
 BATCH = 256
+
+Change = Callable[[Tensor, int], Tensor]
 
 
 class ImagesOnDevice:
@@ -60,10 +62,15 @@ def model_accuracy(model: Model, split: Split) -> float:
 
 
 @torch.no_grad()
-def settle_statistics(model: Model, images: NDArray[np.uint8]) -> None:
+def settle_statistics(model: Model, images: NDArray[np.uint8], change: Change | None = None) -> None:
     """Replace running batch-norm statistics by averages over all ``images``, in fp32 and with fixed activation scales.
 
     Running means gathered while trits still change, or in bfloat16, are not what export should fold.
+
+    Args:
+        model: the model; it is left in evaluation mode.
+        images: pixels ``(n, C, H, W)``.
+        change: from a batch of them and the place of its first to what the model sees instead.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -72,9 +79,9 @@ def settle_statistics(model: Model, images: NDArray[np.uint8]) -> None:
         norm.momentum = None  # cumulative average
     tracked = track_scales(model, False)
     model.train()
-    for batch in batches(images, device_of(model)):
+    for number, batch in enumerate(batches(images, device_of(model))):
         if len(batch) > 1:
-            model(batch)
+            model(batch if change is None else change(batch, number * BATCH))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     track_scales(model, tracked)

@@ -58,8 +58,10 @@ class Recipe:
     rotation_degrees: float = 0.0
     zoom: float = 0.0
     flip: bool = False
+    fill: str = "black"
     augmentation_keys: str = "stream"
     norm_statistics: str = "batch"
+    settled_on: str = "plain"
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
@@ -114,6 +116,8 @@ _ONE_OF: dict[str, tuple[Any, ...]] = {
     "layers": ("plain", "brevitas"),
     "end_layers": ("integer", "ternary", "float"),
     "activation_bits": (8, 16, 32),
+    "fill": ("black", "mean"),
+    "settled_on": ("plain", "augmented"),
     "augmentation_keys": ("stream", "sample"),
     "norm_statistics": ("batch", "frozen"),
     "optimizer": ("sgd", "adamw"),

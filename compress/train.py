@@ -25,7 +25,7 @@ from tritforge.compress.augmentation import Augmentation, Draws, draws_of_epoch
 from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
-from tritforge.compress.evaluation import ImagesOnDevice, model_accuracy, settle_statistics
+from tritforge.compress.evaluation import Change, ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
 from tritforge.compress.latency import LatencyPruning
 from tritforge.compress.models import Model, build_model
@@ -213,7 +213,7 @@ def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | No
         if recipe.precision == "float" and recipe.penalty > 0:
             prune_groups(model, recipe.group_channels)
         if recipe.norm_statistics == "batch":
-            settle_statistics(model, dataset.train.images)
+            settle_statistics(model, dataset.train.images, _settling_change(recipe, dataset))
         state = replace(state, model=model.state_dict(), optimizer={}, finished=True)
         if workers.leads:
             save_checkpoint(folder / CHECKPOINT_FILE, state)
@@ -337,6 +337,25 @@ def _resume(
     return replace(checkpoint, recipe=recipe)
 
 
+def augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation:
+    """How the recipe changes training images."""
+    fill = dataset.zero_point() if recipe.fill == "mean" else ()
+    return Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip, fill)
+
+
+def _settling_change(recipe: Recipe, dataset: Dataset) -> Change | None:
+    """What batch norms are settled on where that is not the plain images: one more epoch's changes."""
+    if recipe.settled_on == "plain":
+        return None
+    augment = augmentation(recipe, dataset)
+    draws = draws_of_epoch(augment, len(dataset.train), recipe.seed, recipe.epochs)
+
+    def change(images: Tensor, start: int) -> Tensor:
+        return augment.change(images, {name: drawn[..., start : start + len(images)] for name, drawn in draws.items()})
+
+    return change
+
+
 class _Batches:
     """Batches of changed training images, this process's part of each.
 
@@ -357,7 +376,7 @@ class _Batches:
         self._recipe, self._generator, self._workers, self._device = recipe, generator, workers, device
         self._images = ImagesOnDevice(dataset.train.images, device)
         self._labels = torch.from_numpy(dataset.train.labels).to(device)
-        self._augment = Augmentation(recipe.shift_pixels, recipe.rotation_degrees, recipe.zoom, recipe.flip)
+        self._augment = augmentation(recipe, dataset)
         self._keyed: tuple[int, Draws] = -1, {}
 
     def take(self, epoch: int, position: int) -> tuple[Tensor, Tensor, float]:

@@ -149,6 +149,17 @@ def test_shift_moves_pixels_and_brings_in_zeros():
     assert moved[0, 0].tolist() == [[0, 0, 0], [2, 3, 0], [5, 6, 0]]
 
 
+def test_what_comes_in_is_the_pixel_asked_for_of_each_channel():
+    images = torch.full((1, 2, 5, 5), 200, dtype=torch.uint8)
+    augment = Augmentation(shift_pixels=2, zoom=0.5, fill=(7, 9))
+    moved = augment.change(images, {"moved": torch.tensor([[2], [0]])})
+    assert [moved[0, channel, :2].unique().tolist() for channel in (0, 1)] == [[7], [9]]
+    assert (moved[0, :, 2:] == 200).all()
+    turned = augment.change(images, {"turned": torch.tensor([[0.0], [-1.0]])})
+    assert turned[0, :, 0, 0].tolist() == [7, 9]
+    assert turned[0, 0, 2, 2] == 200
+
+
 def test_a_quarter_turn_is_counter_clockwise_and_exact():
     image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3)
     quarter = turn_images(image, torch.tensor([90.0]), torch.ones(1))

@@ -12,13 +12,35 @@ import pytest
 import torch
 from compress_samples import SMALL, small_digits
 
+from tritforge.compress.augmentation import draws_of_epoch
 from tritforge.compress.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tritforge.compress.deployed import model_of_checkpoint
+from tritforge.compress.models import INPUT_SCALE
 from tritforge.compress.recipe import load_recipe
 from tritforge.compress.ternary import TernaryConv2d
-from tritforge.compress.train import CHECKPOINT_FILE, one_cycle, remaining_steps, train
+from tritforge.compress.train import CHECKPOINT_FILE, augmentation, one_cycle, remaining_steps, train
 from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.errors import RecipeError, TritforgeError
+
+
+def test_statistics_settle_on_what_the_recipe_says(tmp_path):
+    """Borders that come in with a shift darken what the stem sees, and with it the mean that its batch norm keeps."""
+    data = small_digits()
+    change = {"shift_pixels": 3, "epochs": 1, "learning_rate": 1e-9}
+    settled = {
+        on: train(replace(SMALL, **change, settled_on=on), tmp_path / on, dataset=data).model.state_dict()
+        for on in ("plain", "augmented")
+    }
+    means = {on: state["stages.stem.norm.running_mean"] for on, state in settled.items()}
+    assert torch.equal(settled["plain"]["stages.stem.conv.weight"], settled["augmented"]["stages.stem.conv.weight"])
+    model = train(replace(SMALL, **change), tmp_path / "plain", dataset=data).model.train()
+    augment = augmentation(replace(SMALL, **change), data)
+    draws = draws_of_epoch(augment, len(data.train), SMALL.seed, 1)
+    pixels = augment.change(torch.from_numpy(data.train.images), draws)
+    with torch.no_grad():
+        stem = model.stage("stem").conv((pixels.float() - model.zero_point) * INPUT_SCALE)
+    away = {on: float((mean - stem.mean(dim=(0, 2, 3))).abs().max()) for on, mean in means.items()}
+    assert away["augmented"] < 0.004 < 0.02 < away["plain"]  # the last batch is smaller, and weighs as much
 
 
 class Stop(Exception):
