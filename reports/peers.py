@@ -1,7 +1,7 @@
 """Published CIFAR-10 systems on the XC7Z020 and larger chips, beside what ``tritforge bench network`` recorded.
 
 Run ``python -m tritforge.reports.peers`` in the checkout to write the tables into README.md and docs/performance.md,
-between their markers, from ``reports/peers.json`` and ``reports/results/network.json``.
+between their markers, from ``reports/peers.json``, ``reports/results/network.json`` and ``reports/results/area.json``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from tritforge.results import Result, read_result
 
 PEERS = Path(__file__).parent / "peers.json"
 RECORDED = Path("reports/results/network.json")
+AREA = Path("reports/results/area.json")
 SHORT, FULL = Path("README.md"), Path("docs/performance.md")
 BEGIN = "<!-- peers: python -m tritforge.reports.peers -->"
 END = "<!-- end of the peers -->"
 
 ASSUMED_MHZ = 100
+ARRAY = ("pes", "activation_bits")
 COLUMNS = {
     "system": "system",
     "board": "board",
@@ -36,21 +38,23 @@ COLUMNS = {
     "energy_uj": "energy",
     "source": "source",
 }
-SHORT_COLUMNS = ("system", "board", "mhz", "top1", "images_per_s", "latency_ms")
+SHORT_COLUMNS = ("system", "board", "top1", "images_per_s", "latency_ms", "lut", "bram", "dsp", "source")
 UNITS = {"latency_ms": " ms", "energy_uj": " µJ", "top1": " %"}
 NOTE = (
-    "Our rate is cycles measured in RTL simulation at an assumed 100 MHz, not placed for 7-series; weights are random "
-    "so far, and no accuracy is claimed."
+    "Our rate is cycles measured in RTL simulation at an assumed 100 MHz, our area cells after synthesis by Yosys; "
+    "nothing of it is placed for 7-series. Weights are random so far, and no accuracy is claimed."
 )
 
 
-def own_row(result: Result) -> dict[str, Any]:
+def own_row(result: Result, area: Result) -> dict[str, Any]:
     """What was recorded, as a row.
 
     Raises:
-        ResultFileError: the result is not that of ``tritforge bench network``.
+        ResultFileError: the results are not those of ``tritforge bench network`` and ``bench area`` for one array.
     """
-    m = result.metrics
+    m, cells = result.metrics, area.metrics
+    if [m.get(name) for name in ARRAY] != [cells.get(name) for name in ARRAY]:
+        raise ResultFileError(f"{RECORDED} and {AREA} are of arrays that differ in {' or '.join(ARRAY)}")
     try:
         depth, zero = str(m["network"]).removeprefix("resnet"), 100 * m["zero_groups"]
         return {
@@ -61,16 +65,20 @@ def own_row(result: Result) -> dict[str, Any]:
             "top1": "none yet: random weights",
             "images_per_s": 1e6 * ASSUMED_MHZ / m["cycles_per_image"],
             "latency_ms": m["latency_cycles"] / (1e3 * ASSUMED_MHZ),
-            "source": f"`{RECORDED}`: {m['cycles_per_image']:,.0f} cycles an image",
+            "lut": cells["lut"],
+            "ff": cells["ff"],
+            "bram": cells["bram36"],
+            "dsp": cells["dsp"],
+            "source": f"`{RECORDED}`: {m['cycles_per_image']:,.0f} cycles an image; `{AREA}`",
         }
     except KeyError as error:
-        raise ResultFileError(f"the result file is not that of tritforge bench network: it lacks {error}") from error
+        raise ResultFileError(f"{RECORDED} or {AREA} is of another command: it lacks {error}") from error
 
 
-def tables(result: Result) -> tuple[str, str]:
+def tables(result: Result, area: Result) -> tuple[str, str]:
     """The short table, of the XC7Z020 alone, and the full one, as Markdown."""
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
-    own = own_row(result)
+    own = own_row(result, area)
     short = _table([own, *peers["xc7z020"]], SHORT_COLUMNS)
     full = _table([own, *peers["xc7z020"], *peers["larger"]], tuple(COLUMNS))
     return f"{short}\n\n{NOTE}", f"{full}\n\n{NOTE}"
@@ -106,5 +114,5 @@ def _cell(name: str, value: Any) -> str:
 
 
 if __name__ == "__main__":
-    for page, table in zip((SHORT, FULL), tables(read_result(RECORDED)), strict=True):
+    for page, table in zip((SHORT, FULL), tables(read_result(RECORDED), read_result(AREA)), strict=True):
         atomic_write(page, with_table(page.read_text(encoding="utf-8"), table).encode())

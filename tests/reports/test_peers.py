@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 
 from tritforge.errors import ResultFileError
-from tritforge.reports.peers import BEGIN, COLUMNS, END, FULL, PEERS, RECORDED, SHORT, own_row, tables, with_table
+from tritforge.reports.peers import (
+    AREA,
+    BEGIN,
+    COLUMNS,
+    END,
+    FULL,
+    PEERS,
+    RECORDED,
+    SHORT,
+    own_row,
+    tables,
+    with_table,
+)
 from tritforge.results import Result, read_result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,28 +31,37 @@ METRICS = {
     "latency_cycles": 12345,
 }
 
+NETWORK = Result(command="tritforge bench network", metrics=METRICS)
+CELLS = Result(
+    command="tritforge bench area",
+    metrics={"pes": 16, "activation_bits": 8, "lut": 30000, "ff": 60000, "bram36": 90.5, "dsp": 100},
+)
+
 
 def test_our_row_says_what_it_rests_on() -> None:
-    row = own_row(Result(command="tritforge bench network", metrics=METRICS))
+    row = own_row(NETWORK, CELLS)
     assert row["images_per_s"] == 12500 and row["latency_ms"] == 0.12345
     assert "assumed" in row["mhz"] and "random weights" in row["top1"] and "8,000 cycles" in row["source"]
+    assert [row[name] for name in ("lut", "ff", "bram", "dsp")] == [30000, 60000, 90.5, 100]
     with pytest.raises(ResultFileError, match="lacks 'network'"):
-        own_row(Result(command="tritforge bench layers", metrics={"layers": []}))
+        own_row(Result(command="tritforge bench layers", metrics={"pes": 16, "activation_bits": 8}), CELLS)
+    with pytest.raises(ResultFileError, match="arrays that differ in pes or activation_bits"):
+        own_row(NETWORK, Result(command="tritforge bench area", metrics=CELLS.metrics | {"pes": 8}))
 
 
 def test_every_peer_names_its_source_and_stands_in_the_tables() -> None:
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
-    short, full = tables(Result(command="tritforge bench network", metrics=METRICS))
+    short, full = tables(NETWORK, CELLS)
     for kind, rows in peers.items():
         for row in rows:
             assert row["source"] and set(row) <= set(COLUMNS)
             assert row["system"] in full and (row["system"] in short) == (kind == "xc7z020")
-            assert row["source"] in full
+            assert row["source"] in full and (row["source"] in short) == (kind == "xc7z020")
     assert "| 12,500 | 0.1235 ms |" in short and "| 2,431 |" in short and "| 84.5 % |" in short
     for table in (short, full):
         header, rule, *lines = table.split("\n\n")[0].splitlines()
         assert {line.count("|") for line in (header, rule, *lines)} == {header.count("|")}
-        assert "100 MHz, not placed" in table and "no accuracy is claimed" in table
+        assert "nothing of it is placed" in table and "no accuracy is claimed" in table
 
 
 def test_a_page_without_markers_is_refused() -> None:
@@ -52,6 +73,6 @@ def test_a_page_without_markers_is_refused() -> None:
 def test_the_pages_hold_the_recorded_tables() -> None:
     if not (ROOT / RECORDED).exists():
         pytest.skip("no network is recorded")
-    for page, table in zip((SHORT, FULL), tables(read_result(ROOT / RECORDED)), strict=True):
+    for page, table in zip((SHORT, FULL), tables(read_result(ROOT / RECORDED), read_result(ROOT / AREA)), strict=True):
         text = (ROOT / page).read_text(encoding="utf-8")
         assert with_table(text, table) == text
