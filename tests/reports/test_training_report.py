@@ -52,7 +52,7 @@ def plan_of(recorded: Callable[[Recipe], bool], seeds: tuple[int, ...] = (0,), *
 
 NOTHING = plan_of(lambda recipe: False)
 ALL = plan_of(lambda recipe: True, (0, 2))
-RESNET20 = plan_of(lambda recipe: recipe.topology == "resnet20" and recipe.epochs == 20)
+RESNET20 = plan_of(lambda recipe: recipe.topology == "resnet20" and recipe.epochs >= 10)
 
 
 @pytest.fixture(scope="module")
@@ -187,16 +187,14 @@ def test_deployable_networks_tell_the_integer_networks_accuracy() -> None:
 
 def test_a_latency_stands_beside_what_was_aimed_at() -> None:
     lines = latency_table(ALL).table.rows
-    assert [row[:2] for row in lines] == [
-        (target, how) for target in ("14,000", "10,000") for how in ("by cycles", "alike")
-    ]
+    assert [row[:2] for row in lines] == [("10,000", how) for how in ("by cycles", "alike")]
     assert lines[0][2] == f"{ALL['latency'][0].mean('predicted_cycles'):,.0f}"
 
 
 def test_rows_hold_each_recorded_setting_once() -> None:
     found = rows(RESNET20)
     runs = {
-        run for one in experiments().values() for run in one.runs if run.topology == "resnet20" and run.epochs == 20
+        run for one in experiments().values() for run in one.runs if run.topology == "resnet20" and run.epochs >= 10
     }
     assert len(found) == len({replace(run, seed=0) for run in runs})
     assert {row["method"] for row in found} == {method_of(run) for run in runs}
