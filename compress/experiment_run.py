@@ -1,6 +1,7 @@
 """Doing an experiment: the runs that have no record yet, one after the other, each recorded as soon as it ends.
 
-A training goes on from its checkpoint, so an experiment may be done in pieces of any length.
+A training goes on from its checkpoint, so an experiment may be done in pieces of any length. A run that learns from
+another has that one trained first where it is not yet.
 """
 
 from __future__ import annotations
@@ -8,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from tritforge.compress.data import Dataset
-from tritforge.compress.experiments import run_name
+from tritforge.compress.experiments import find_run, run_name
 from tritforge.compress.recipe import Recipe
-from tritforge.compress.recorded_runs import record_path
+from tritforge.compress.recorded_runs import NOT_COMPARED, missing_runs, record_path
 from tritforge.compress.run_record import run_result
-from tritforge.compress.train import recipe_dataset, remaining_steps, steps_per_epoch, train
+from tritforge.compress.train import TrainingRun, recipe_dataset, remaining_steps, steps_per_epoch, train
 from tritforge.files import atomic_write
 from tritforge.results import Result, write_result
 
@@ -29,13 +31,14 @@ class OutOfTimeError(Exception):
     """The time given to an experiment is over; its training stands at a checkpoint.
 
     Attributes:
+        run: its name.
         step: optimiser steps done.
         steps: those of the whole run.
     """
 
-    def __init__(self, step: int, steps: int) -> None:
-        super().__init__(f"step {step} of {steps}")
-        self.step, self.steps = step, steps
+    def __init__(self, run: str, step: int, steps: int) -> None:
+        super().__init__(f"{run} stands at step {step} of {steps}")
+        self.run, self.step, self.steps = run, step, steps
 
 
 class DatasetShelf:
@@ -55,25 +58,43 @@ def do_run(
     recipe: Recipe,
     results: Path,
     runs: Path,
-    dataset: Dataset,
+    shelf: DatasetShelf,
     progress: Progress,
     deadline: float | None = None,
 ) -> Result:
     """Train one run, or go on with it, evaluate it, and write its record.
 
     Args:
-        recipe: the run.
+        recipe: the run; its ``teacher`` is the name of a run, which is trained and recorded before it if need be.
         results: folder of the records.
-        runs: folder of the run folders.
-        dataset: what ``recipe`` names.
+        runs: folder of the run folders, a teacher's among them.
+        shelf: where data sets come from.
         progress: display.
         deadline: time of :func:`time.perf_counter` by which to end at a checkpoint, at the earliest at the next one.
 
     Raises:
         OutOfTimeError: the deadline came first.
-        TritforgeError: the run folder holds another run, or a file cannot be read or written.
+        TritforgeError: no experiment has the teacher, a run folder holds another run, or a file cannot be read or
+            written.
     """
-    folder = runs / run_name(recipe)
+    done, spent = _trained(recipe, results, runs, shelf, progress, deadline)
+    result = run_result(recipe, done, spent)
+    write_result(record_path(results, recipe), result)
+    return result
+
+
+def _trained(
+    recipe: Recipe, results: Path, runs: Path, shelf: DatasetShelf, progress: Progress, deadline: float | None
+) -> tuple[TrainingRun, float]:
+    """The finished run, and the seconds that its pieces took together."""
+    placed = recipe
+    if recipe.teacher:
+        given = {key: getattr(recipe, key) for key in NOT_COMPARED}
+        teacher = replace(find_run(recipe.teacher), **given)
+        make = do_run if missing_runs([teacher], results) else _trained
+        make(teacher, results, runs, shelf, progress, deadline)
+        placed = replace(recipe, teacher=str(runs / recipe.teacher))
+    folder, dataset = runs / run_name(recipe), shelf.get(recipe)
     steps = recipe.epochs * steps_per_epoch(recipe, dataset)
     remaining = remaining_steps(recipe, folder, dataset)
     began = time.perf_counter()
@@ -81,14 +102,12 @@ def do_run(
     try:
         with progress(run_name(recipe), remaining) as advance:
             watched = _until(deadline, recipe, steps - remaining, steps, advance)
-            done = train(recipe, folder, dataset=dataset, advance=watched)
+            done = train(placed, folder, dataset=dataset, advance=watched)
     finally:
         spent = before + time.perf_counter() - began
         if folder.exists():
             atomic_write(folder / SECONDS_FILE, f"{spent:.1f}\n".encode())
-    result = run_result(recipe, done, spent)
-    write_result(record_path(results, recipe), result)
-    return result
+    return done, spent
 
 
 def _until(
@@ -104,7 +123,7 @@ def _until(
         if deadline is not None and step % recipe.checkpoint_steps == 0 and step < steps:
             now = time.perf_counter()
             if now + (now - last) > deadline:
-                raise OutOfTimeError(step, steps)
+                raise OutOfTimeError(run_name(recipe), step, steps)
             last = now
 
     return advanced

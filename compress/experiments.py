@@ -22,6 +22,10 @@ PENALTY, CLIPPING = 5e-4, 1.2
 """λ and *a* of every table that does not vary them."""
 DEPLOYABLE = ((5e-4, 1.2), (1e-3, 2.0))
 """λ and *a* meant to leave at least a quarter and at least a half of the groups zero, with 8-bit activations."""
+DISTILLATION = 0.5
+"""Part of the loss that comes from the teacher, where there is one: full-precision ResNet-20 of Table 3, seed 0."""
+TAUGHT = ("teacher", "distillation", "temperature", "feature_matching")
+"""Keys of a recipe that tell who it learns from, and how; ``teacher`` is that run's name."""
 LATENCY_TARGET = 10000.0
 """Cycles an image that ``latency`` prunes ResNet-20 to; with every group it takes 19,635 on 16 PEs."""
 SWEEP = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3)
@@ -49,17 +53,19 @@ class Schedule:
     Attributes:
         suffix: what its recipes end in.
         epochs: of a run.
+        long_epochs: of the run that is to be as good as it can.
         compared_epochs: of runs whose accuracies stand beside each other's alone.
         short_epochs: of runs that choose among many settings.
     """
 
     suffix: str
     epochs: int
+    long_epochs: int
     compared_epochs: int
     short_epochs: int
 
 
-SCHEDULES = {"modern": Schedule("", 20, 10, 6), "paper": Schedule("_paper", 160, 160, 160)}
+SCHEDULES = {"modern": Schedule("", 20, 40, 10, 6), "paper": Schedule("_paper", 160, 160, 160, 160)}
 
 
 @dataclass(frozen=True)
@@ -131,14 +137,16 @@ def setting(recipe: Recipe) -> dict[str, Any]:
         "penalty": recipe.penalty,
         "clipping": recipe.clipping if math.isfinite(recipe.clipping) else None,
         **(latency if recipe.latency_target > 0 else {}),
+        **({key: getattr(recipe, key) for key in TAUGHT} if recipe.teacher else {}),
     }
 
 
 def run_name(recipe: Recipe) -> str:
     """What a run is called: ``resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0``.
 
-    In order: topology, method, activation bits, λ, *a*, cycles aimed at, PE group size if not 16, end layers if they
-    are not of the activations' kind, part held out, epochs, schedule, seed.
+    In order: topology, method, activation bits, λ, *a*, cycles aimed at, distillation and its temperature if not 4,
+    feature matching, PE group size if not 16, end layers if they are not of the activations' kind, part held out,
+    epochs, schedule, seed. Who the teacher is, the recipe tells.
     """
     parts = [recipe.topology, method_of(recipe).replace(" ", "_"), f"a{activations_of(recipe)}"]
     if recipe.penalty > 0:
@@ -147,6 +155,11 @@ def run_name(recipe: Recipe) -> str:
             parts.append(f"c{recipe.clipping:g}")
     if recipe.latency_target > 0:
         parts.append(f"t{recipe.latency_target:g}_{recipe.latency_weighting}")
+    if recipe.distillation > 0:
+        softened = f"_t{recipe.temperature:g}" if recipe.temperature != Recipe.temperature else ""
+        parts.append(f"kd{recipe.distillation:g}{softened}")
+    if recipe.feature_matching > 0:
+        parts.append(f"fm{recipe.feature_matching:g}")
     if recipe.group_channels != 16:
         parts.append(f"g{recipe.group_channels}")
     ends = end_layers_of(recipe)
@@ -179,6 +192,8 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
     kind = SCHEDULES[schedule]
     deeper = TOPOLOGIES[1:]
     whole = ("full precision", "clipped")
+    deployed = {"activation_bits": 8, "end_layers": "integer"}
+    taught = {"teacher": run_name(run("full precision")), "distillation": DISTILLATION}
     made = (
         Experiment(
             "table3",
@@ -233,10 +248,25 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
         ),
         Experiment(
             "deployable",
-            "8-bit activations, integer first and last layer: what the accelerator runs",
+            "8-bit activations, integer first and last layer: what the accelerator runs, without and with a teacher",
             tuple(
-                run("clipped", penalty=penalty, clipping=clipping, activation_bits=8, end_layers="integer")
+                run("clipped", penalty=penalty, clipping=clipping, **deployed, **learnt)
+                for learnt in ({}, taught)
                 for penalty, clipping in DEPLOYABLE
+            ),
+        ),
+        Experiment(
+            "best",
+            "the sparser deployable network, with a teacher and for longer",
+            (
+                run(
+                    "clipped",
+                    epochs=kind.long_epochs,
+                    penalty=DEPLOYABLE[-1][0],
+                    clipping=DEPLOYABLE[-1][1],
+                    **deployed,
+                    **taught,
+                ),
             ),
         ),
         Experiment(
@@ -246,11 +276,10 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 run(
                     "clipped",
                     epochs=kind.compared_epochs,
-                    activation_bits=8,
-                    end_layers="integer",
                     latency_target=LATENCY_TARGET,
                     latency_weighting=weighting,
                     seed=seed,
+                    **deployed,
                 )
                 for seed in SEEDS
                 for weighting in ("cycles", "uniform")
@@ -275,6 +304,20 @@ def find_experiment(name: str, schedule: str = "modern") -> Experiment:
     if name not in known:
         raise RecipeError(f"there is no experiment {name!r}; there are {', '.join(known)}")
     return known[name]
+
+
+def find_run(name: str) -> Recipe:
+    """A run of any experiment by its name.
+
+    Raises:
+        RecipeError: no experiment has it.
+    """
+    for schedule in SCHEDULES:
+        for experiment in experiments(schedule).values():
+            for run in experiment.runs:
+                if run_name(run) == name:
+                    return run
+    raise RecipeError(f"no experiment has a run {name!r}")
 
 
 def with_seeds(runs: Iterable[Recipe], seeds: Sequence[int]) -> tuple[Recipe, ...]:

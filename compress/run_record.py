@@ -68,6 +68,8 @@ def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
             metrics["predicted_cycles"] = predicted_cycles(network)
     if recipe.latency_target > 0:
         metrics["cut_groups"] = done.checkpoint.latency["cut_groups"]
+    if recipe.teacher:
+        metrics["teacher_digest"] = done.checkpoint.teacher
     sparse = recipe.precision == "ternary" or recipe.penalty > 0
     bits = 2 if recipe.precision == "ternary" else FLOAT_BITS
     stored = 1.0 - done.zero_group_fraction

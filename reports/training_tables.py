@@ -190,11 +190,14 @@ def _best(settings: Sequence[Measured], least: float) -> str:
 
 
 def deployable_table(plan: Plan) -> Part:
-    """What the accelerator can run."""
+    """What the accelerator can run, without and with a teacher."""
+    settings = [*plan["deployable"], *plan["best"]]
     lines = [
         (
             f"{one.setting['penalty']:g}",
             f"{one.setting['clipping']:g}",
+            _learnt(one),
+            str(one.setting["epochs"]),
             _top1(one),
             _top1(one, "integer_top1"),
             _points(one.above(full_precision_of(plan, one))),
@@ -203,17 +206,29 @@ def deployable_table(plan: Plan) -> Part:
             _cycles(one),
             _seeds(one),
         )
-        for one in plan["deployable"]
+        for one in settings
     ]
     columns = (
-        *("λ", "a", "as trained, %", "integer network, %", "gap", "zero weights, %", "zero groups, %"),
-        *("compression", "predicted cycles", "seeds"),
+        *("λ", "a", "from the teacher", "epochs", "as trained, %", "integer network, %", "gap", "zero weights, %"),
+        *("zero groups, %", "compression", "predicted cycles", "seeds"),
     )
+    teachers = ", ".join(dict.fromkeys(one.setting["teacher"] for one in settings if "teacher" in one.setting))
     note = (
-        f"{_setting(plan['deployable'])} The gap is that of the trained model to full precision; the cycles are an "
-        "image's on 16 PEs, by the cycle model."
+        f"{_setting(settings)} From the teacher, {teachers}, comes so much of the loss (T is 4 if not told). The gap "
+        "is that of the trained model to full precision after as many epochs; the cycles are an image's on 16 PEs, by "
+        "the cycle model."
     )
     return Part("deployable", Table("8-bit activations, integer first and last layer", columns, lines), note)
+
+
+def _learnt(one: Measured) -> str:
+    """What part of the loss comes from a teacher; empty without one."""
+    told = one.setting
+    if "teacher" not in told:
+        return ""
+    softened = f", T = {told['temperature']:g}" if told["temperature"] != 4 else ""
+    maps = f", maps {told['feature_matching']:g}" if told["feature_matching"] > 0 else ""
+    return f"{told['distillation']:g}{softened}{maps}"
 
 
 def latency_table(plan: Plan) -> Part:
@@ -310,7 +325,9 @@ def _setting(settings: Sequence[Measured], table: str = "") -> str:
     def common(name: str) -> object:
         return next(iter(held[name])) if len(held[name]) == 1 else None
 
-    told = [f"{common('epochs')} epochs, {'one cycle' if common('schedule') == 'one_cycle' else 'steps'}"]
+    told = ["one cycle" if common("schedule") == "one_cycle" else "steps"]
+    if len(held["epochs"]) == 1:
+        told.insert(0, f"{common('epochs')} epochs")
     clipped = [one.setting for one in settings if one.setting["clipping"] is not None]
     if len({one["penalty"] for one in clipped}) == 1:
         told.append(f"λ = {clipped[0]['penalty']:g}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from experiment_samples import small_run, write_small_pack
 
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.data import Dataset
+from tritforge.compress.distillation import state_digest
 from tritforge.compress.evaluation import model_accuracy
 from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
-from tritforge.compress.experiments import METHODS, method_recipe, run_name
+from tritforge.compress.experiments import METHODS, Experiment, method_recipe, run_name
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
 from tritforge.compress.models import Model, build_model
@@ -29,7 +31,7 @@ from tritforge.compress.run_record import (
     weights_digest,
 )
 from tritforge.compress.train import recipe_dataset, train
-from tritforge.errors import ResultFileError
+from tritforge.errors import RecipeError, ResultFileError
 from tritforge.results import write_result
 
 
@@ -44,7 +46,16 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def do(recipe: Recipe, folder: Path, deadline: float | None = None) -> None:
-    do_run(recipe, folder / "results", folder / "runs", recipe_dataset(recipe), silent, deadline)
+    do_run(recipe, folder / "results", folder / "runs", DatasetShelf(), silent, deadline)
+
+
+@pytest.fixture()
+def taught(pack: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, Recipe]:
+    """A run that learns from another, and that other, which alone an experiment holds."""
+    teacher = small_run("full precision", pack)
+    known = {"small": Experiment("small", "a teacher", (replace(teacher, dataset="cifar10", data_folder=""),))}
+    monkeypatch.setattr("tritforge.compress.experiments.experiments", lambda schedule: known)
+    return small_run("clipped", pack, teacher=run_name(teacher), distillation=0.5), teacher
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -100,20 +111,73 @@ def _model(recipe: Recipe, folder: Path) -> Model:
     return model.eval()
 
 
+def in_pieces(recipe: Recipe, folder: Path) -> list[str]:
+    """Do a run with a stop at every checkpoint; where it stood."""
+    stands = []
+    while read_record(folder / "results", recipe) is None:
+        try:
+            do(recipe, folder, deadline=time.perf_counter())
+        except OutOfTimeError as error:
+            stands.append(str(error))
+    return stands
+
+
+def assert_equal_records(recipe: Recipe, one: Path, other: Path) -> None:
+    ours, theirs = (read_record(folder / "results", recipe) for folder in (one, other))
+    assert ours is not None and theirs is not None
+    assert ours.metrics == theirs.metrics and ours.arguments == theirs.arguments
+    assert ours.seconds > 0 and theirs.seconds > 0
+
+
+def stands_of(recipe: Recipe) -> list[str]:
+    return [f"{run_name(recipe)} stands at step {step} of 9" for step in (2, 4, 6, 8)]
+
+
 def test_pieces_make_the_record_that_one_go_makes(pack: Path, tmp_path: Path) -> None:
     recipe = small_run("clipped", pack)
     do(recipe, tmp_path / "whole")
-    stands = []
-    while read_record(tmp_path / "pieces" / "results", recipe) is None:
-        try:
-            do(recipe, tmp_path / "pieces", deadline=time.perf_counter())
-        except OutOfTimeError as error:
-            stands.append(str(error))
-    assert stands == [f"step {step} of 9" for step in (2, 4, 6, 8)]
-    whole, pieces = (read_record(tmp_path / name / "results", recipe) for name in ("whole", "pieces"))
-    assert whole is not None and pieces is not None
-    assert pieces.metrics == whole.metrics and pieces.arguments == whole.arguments
-    assert pieces.seconds > 0
+    assert in_pieces(recipe, tmp_path / "pieces") == stands_of(recipe)
+    assert_equal_records(recipe, tmp_path / "whole", tmp_path / "pieces")
+
+
+def test_a_teacher_is_trained_and_recorded_first(taught: tuple[Recipe, Recipe], tmp_path: Path) -> None:
+    recipe, teacher = taught
+    do(recipe, tmp_path / "whole")
+    records = [read_record(tmp_path / "whole" / "results", one, "small_jpeg") for one in taught]
+    assert [record.metrics.get("teacher") for record in records if record] == [run_name(teacher), None]
+    folder = tmp_path / "whole" / "runs" / run_name(teacher)
+    assert records[0] is not None
+    assert records[0].metrics["teacher_digest"] == state_digest(load_checkpoint(folder).model)
+    assert str(tmp_path) not in record_path(tmp_path / "whole" / "results", recipe).read_text()
+    assert in_pieces(recipe, tmp_path / "pieces") == stands_of(teacher) + stands_of(recipe)
+    for one in taught:
+        assert_equal_records(one, tmp_path / "whole", tmp_path / "pieces")
+
+
+def test_a_recorded_teacher_without_its_run_is_trained_and_keeps_its_record(
+    taught: tuple[Recipe, Recipe], tmp_path: Path
+) -> None:
+    recipe, teacher = taught
+    do(teacher, tmp_path)
+    path = record_path(tmp_path / "results", teacher)
+    before = path.read_bytes()
+    shutil.rmtree(tmp_path / "runs")
+    do(recipe, tmp_path)
+    assert path.read_bytes() == before and load_checkpoint(tmp_path / "runs" / run_name(teacher)).finished
+    do(recipe, tmp_path)  # finished, and with the same teacher
+    path.unlink()
+    assert load_checkpoint(tmp_path / "runs" / run_name(recipe)).recipe.teacher.endswith(run_name(teacher))
+    do(recipe, tmp_path)
+    assert path.exists()
+
+
+def test_an_unknown_teacher_is_told_before_anything_is_written(taught: tuple[Recipe, Recipe], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no experiment has a run 'nobody'$"):
+        do(replace(taught[0], teacher="nobody"), tmp_path)
+    assert not any(tmp_path.iterdir())
+    do(taught[0], tmp_path)
+    with pytest.raises(ResultFileError, match="records a run with teacher = 'residual3-full.*, not 'nobody'"):
+        missing_runs([replace(taught[0], teacher="nobody")], tmp_path / "results")
 
 
 def test_a_deadline_far_away_does_not_stop(pack: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tritforge.compress.experiments import (
     data_values,
     experiments,
     find_experiment,
+    find_run,
     matching,
     method_of,
     method_recipe,
@@ -40,6 +41,16 @@ def test_names_stay_as_they_are() -> None:
     other = method_recipe("clipped", penalty=1.25e-4, clipping=2, group_channels=8, seed=3, validation_fraction=0.1)
     other = replace(other, activation_bits=8, end_layers="integer", end_layer_bits=5)
     assert run_name(other) == "resnet20-clipped-a8-l1.25e-4-c2-g8-ends_integer5-v0.1-e20-one_cycle-s3"
+    taught = replace(other, teacher="any", distillation=0.7, temperature=2.0, feature_matching=1.5)
+    assert run_name(taught) == "resnet20-clipped-a8-l1.25e-4-c2-kd0.7_t2-fm1.5-g8-ends_integer5-v0.1-e20-one_cycle-s3"
+    assert [run_name(run) for run in find_experiment("deployable").runs] == [
+        f"resnet20-clipped-a8-{pruned}-{taught}e20-one_cycle-s0"
+        for taught in ("", "kd0.5-")
+        for pruned in ("l5e-4-c1.2", "l1e-3-c2")
+    ]
+    assert [run_name(run) for run in find_experiment("best").runs] == [
+        "resnet20-clipped-a8-l1e-3-c2-kd0.5-e40-one_cycle-s0"
+    ]
     assert [run_name(run) for run in find_experiment("latency").runs] == [
         f"resnet20-clipped-a8-l5e-4-c1.2-t10000_{how}-e10-one_cycle-s{seed}"
         for seed in (0, 1, 2)
@@ -51,6 +62,16 @@ def test_tables_share_runs() -> None:
     names = {name: {run_name(run) for run in one.runs} for name, one in experiments().items()}
     assert len(names["table1"] & names["table3"]) == 12
     assert {run.epochs for run in experiments()["lambda-sweep"].runs} == {10}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_teachers_are_full_precision_runs_of_table_3(schedule: str) -> None:
+    runs = [run for one in experiments(schedule).values() for run in one.runs]
+    teachers = {run.teacher for run in runs} - {""}
+    assert [find_run(name) for name in teachers] == [experiments(schedule)["table3"].runs[0]]
+    assert find_run(run_name(runs[-1])) == runs[-1]
+    with pytest.raises(RecipeError, match="no experiment has a run 'resnet20'"):
+        find_run("resnet20")
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

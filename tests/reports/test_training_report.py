@@ -179,10 +179,17 @@ def test_the_best_accuracy_is_chosen_among_those_sparse_enough() -> None:
     assert selection_table({"lambda-clipping": settings[:2]}).note.endswith("at least 50 % zero groups: none run.")
 
 
-def test_deployable_networks_tell_the_integer_networks_accuracy() -> None:
+def test_deployable_networks_tell_the_integer_networks_accuracy_and_what_they_learnt_from() -> None:
     one = ALL["deployable"][0]
     mean, spread = one.mean("integer_top1"), one.spread("integer_top1")
-    assert deployable_table(ALL).table.rows[0][3] == f"{mean:.2f} ± {spread:.2f}"
+    part = deployable_table(ALL)
+    assert part.table.rows[0][5] == f"{mean:.2f} ± {spread:.2f}"
+    assert [row[2:4] for row in part.table.rows] == [*[("", "20")] * 2, *[("0.5", "20")] * 2, ("0.5", "40")]
+    assert "From the teacher, resnet20-full_precision-a32-e20-one_cycle-s0, comes" in part.note
+    assert part.note.startswith("one cycle, 8-bit activations; last epoch.")
+    assert [row[6] == "" for row in part.table.rows] == [False] * 4 + [True]  # no full precision of 40 epochs
+    other = Measured({**ALL["best"][0].setting, "temperature": 2.0, "feature_matching": 0.1})
+    assert deployable_table({**ALL, "best": [other]}).table.rows[-1][2] == "0.5, T = 2, maps 0.1"
 
 
 def test_a_latency_stands_beside_what_was_aimed_at() -> None:

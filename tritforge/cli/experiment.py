@@ -83,9 +83,9 @@ def run(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                done = do_run(recipe, results, runs, shelf.get(recipe), progress, deadline)
+                done = do_run(recipe, results, runs, shelf, progress, deadline)
             except OutOfTimeError as error:
-                stopped = f"{run_name(recipe)} stands at {error}"
+                stopped = str(error)
         for warning in caught:
             typer.echo(f"warning: {warning.message}", err=True)
         if stopped:
