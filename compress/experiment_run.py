@@ -106,7 +106,7 @@ def _trained(
     finally:
         spent = before + time.perf_counter() - began
         if folder.exists():
-            atomic_write(folder / SECONDS_FILE, f"{spent:.1f}\n".encode())
+            atomic_write(folder / SECONDS_FILE, f"{spent:.3f}\n".encode())
     return done, spent
 
 

@@ -44,6 +44,9 @@ class ExportedRun:
 def export_run(folder: str | Path, path: str | Path | None = None, data_folder: str | None = None) -> ExportedRun:
     """Export the run in ``folder`` to ``path`` (by default into the run folder), and note the digest in its checkpoint.
 
+    The network's provenance holds the recipe (with ``data_folder`` where that is given), the data set's name and
+    digest, the seed, accuracies in percent, and the agreement with the model as fractions.
+
     Raises:
         CheckpointError: no finished checkpoint in the folder.
         NetworkError: a run with a part in full precision.
@@ -53,9 +56,9 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
     folder = Path(folder)
     target = Path(path) if path is not None else folder / NETWORK_FILE
     checkpoint = load_checkpoint(folder)
-    recipe = checkpoint.recipe
+    recipe = replace(checkpoint.recipe, data_folder=data_folder or checkpoint.recipe.data_folder)
     torch.set_num_threads(recipe.threads)
-    dataset = load_dataset(recipe.dataset, data_folder or recipe.data_folder, recipe.validation_fraction)
+    dataset = load_dataset(recipe.dataset, recipe.data_folder, recipe.validation_fraction)
     model = model_of_checkpoint(checkpoint, dataset.image_shape, dataset.classes)
     refusal = model.why_not_integer()
     if refusal is not None:
@@ -65,7 +68,8 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
     fake = model_accuracy(model, dataset.test)
     integer = accuracy(IntegerEvaluator(network).classify(dataset.test.images), dataset.test.labels)
     provenance = {
-        "recipe": recipe.to_toml(),
+        # A teacher's run folder is none of a network's users' business; its name is.
+        "recipe": replace(recipe, teacher=Path(recipe.teacher).name).to_toml(),
         "dataset": dataset.name,
         "data_digest": dataset.digest(),
         "seed": recipe.seed,

@@ -12,16 +12,17 @@ import pytest
 import torch
 from experiment_samples import small_run, write_small_pack
 
+from tritforge.cli.main import run
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.data import Dataset
 from tritforge.compress.distillation import state_digest
 from tritforge.compress.evaluation import model_accuracy
-from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
+from tritforge.compress.experiment_run import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.experiments import METHODS, Experiment, method_recipe, run_name
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
 from tritforge.compress.models import Model, build_model
-from tritforge.compress.recipe import Recipe
+from tritforge.compress.recipe import Recipe, parse_recipe
 from tritforge.compress.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
 from tritforge.compress.run_record import (
     history,
@@ -32,6 +33,8 @@ from tritforge.compress.run_record import (
 )
 from tritforge.compress.train import recipe_dataset, train
 from tritforge.errors import RecipeError, ResultFileError
+from tritforge.network_digest import network_digest
+from tritforge.network_file import load_network
 from tritforge.results import write_result
 
 
@@ -126,7 +129,9 @@ def assert_equal_records(recipe: Recipe, one: Path, other: Path) -> None:
     ours, theirs = (read_record(folder / "results", recipe) for folder in (one, other))
     assert ours is not None and theirs is not None
     assert ours.metrics == theirs.metrics and ours.arguments == theirs.arguments
-    assert ours.seconds > 0 and theirs.seconds > 0
+    for folder, record in ((one, ours), (other, theirs)):
+        seconds = float((folder / "runs" / run_name(recipe) / SECONDS_FILE).read_text())
+        assert seconds > 0 and record.seconds <= seconds + 0.05  # rounded to tenths
 
 
 def stands_of(recipe: Recipe) -> list[str]:
@@ -213,6 +218,29 @@ def test_an_integer_network_is_measured_too(pack: Path, tmp_path: Path) -> None:
     model = _model(recipe, tmp_path / "runs" / run_name(recipe))
     assert record.metrics["predicted_cycles"] == predicted_cycles(export_network(model)) > 0
     assert predicted_cycles(export_network(model, 4)) is None
+
+
+def test_a_deployable_run_is_exported_and_its_network_tells_where_it_comes_from(
+    taught: tuple[Recipe, Recipe], pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(taught[0], activation_bits=8, end_layers="integer")
+    do(recipe, tmp_path)
+    folder, record = tmp_path / "runs" / run_name(recipe), read_record(tmp_path / "results", recipe)
+    assert record is not None
+    assert run(["export", str(folder)]) == 0
+    network = load_network(folder / "network.safetensors")
+    told = network.provenance
+    assert parse_recipe(told["recipe"], "it") == recipe  # the teacher by its name, not by where it lay
+    assert (told["dataset"], told["data_digest"]) == ("small_jpeg", record.data_digest)
+    accuracies = (told["fake_quantised_accuracy"], told["integer_accuracy"])
+    assert accuracies == (record.metrics["top1"], record.metrics["integer_top1"])
+    assert load_checkpoint(folder).network_digest == network_digest(network)
+    monkeypatch.chdir(pack.parent)
+    assert run(["export", str(folder), "-o", str(tmp_path / "n.safetensors"), "--data-folder", pack.name]) == 0
+    moved = load_network(tmp_path / "n.safetensors")
+    assert parse_recipe(moved.provenance["recipe"], "it") == replace(recipe, data_folder=pack.name)
+    assert run(["evaluate", str(tmp_path / "n.safetensors")]) == 0
+    do(recipe, tmp_path)  # what export noted in the checkpoint keeps nobody from going on
 
 
 def test_a_latency_target_is_met_and_told(pack: Path, tmp_path: Path) -> None:
