@@ -53,7 +53,8 @@ class Augmentation:
             turn, size = drawn["turned"]
             images = turn_images(images, turn * self.rotation_degrees, 1 + size * self.zoom, self._fill(images))
         if "moved" in drawn:
-            images = shift_images(images, *drawn["moved"], self._fill(images))
+            down, right = drawn["moved"]
+            images = shift_images(images, down, right, self._fill(images))
         return images
 
     def _fill(self, images: Tensor) -> Tensor | None:
