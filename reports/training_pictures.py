@@ -17,7 +17,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from tritforge.reports.palette import BLUE, GREY, ORANGE, TEAL, unit_rgba
-from tritforge.reports.training_records import Measured, Plan, find
+from tritforge.reports.training_records import Plan, find
 from tritforge.reports.training_tables import curve
 
 INK = "#78828c"
@@ -100,19 +100,22 @@ def sweep_picture(plan: Plan) -> Picture | None:
                     color=COLOURS[method],
                 )
     for method, style in (("full precision", "--"), ("ternary", ":")):
-        top1 = _value(find(plan["table3"], method=method, model=settings[0].setting["model"]), "top1")
-        if top1 is not None:
-            axes.axhline(top1, color=COLOURS[method], linestyle=style, linewidth=1.3, label=f"{method}, nothing pruned")
+        whole = find(plan["table3"], method=method, model=settings[0].setting["model"])
+        top1 = whole.mean("top1") if whole is not None else None
+        if whole is not None and top1 is not None:
+            label = f"{method}, nothing pruned, {whole.setting['epochs']} epochs"
+            axes.axhline(top1, color=COLOURS[method], linestyle=style, linewidth=1.3, label=label)
     axes.set_xlabel("zero PE groups, %")
     axes.set_ylabel("top-1 accuracy, %")
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     axes.margins(y=0.12)
     _grid(axes)
-    figure.legend(loc="outside upper center", ncols=4)
+    figure.legend(loc="outside upper center", ncols=2)
     return Picture(
         "lambda",
         "Accuracy against group sparsity",
-        "Each point stands for trainings with one λ, told beside it in units of 0.0001.",
+        f"Each point stands for trainings of {settings[0].setting['epochs']} epochs with one λ, told beside it in "
+        "units of 0.0001.",
         _svg(figure),
     )
 
@@ -294,10 +297,6 @@ def _record(plan: Plan, method: str) -> Record | None:
     """The record of a method's first setting in Table 3, of its lowest seed."""
     one = find(plan["table3"], method=method)
     return one.records[0] if one is not None and one.records else None
-
-
-def _value(one: Measured | None, name: str) -> float | None:
-    return one.mean(name) if one is not None else None
 
 
 def _shown(record: Record) -> str:

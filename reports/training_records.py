@@ -42,11 +42,21 @@ class Measured:
         values = self.values(name)
         return stdev(values.values()) if len(values) > 1 else None
 
-    def above(self, baseline: Measured | None, name: str = "top1") -> float | None:
-        """Mean difference to a baseline over the seeds that both have."""
-        mine, theirs = self.values(name), baseline.values(name) if baseline is not None else {}
-        common = mine.keys() & theirs.keys()
-        return fmean(mine[seed] - theirs[seed] for seed in common) if common else None
+    def differences(self, baseline: Measured | None, name: str = "top1", beside: str | None = None) -> list[float]:
+        """What a metric is above a baseline's, seed by seed of those that both have.
+
+        Args:
+            baseline: the other setting.
+            name: this one's metric.
+            beside: the baseline's; None stands for the same.
+        """
+        mine, theirs = self.values(name), baseline.values(beside or name) if baseline is not None else {}
+        return [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
+
+    def above(self, baseline: Measured | None, name: str = "top1", beside: str | None = None) -> float | None:
+        """Mean of :meth:`differences`; None where there are none."""
+        found = self.differences(baseline, name, beside)
+        return fmean(found) if found else None
 
 
 Plan = Mapping[str, Sequence[Measured]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from tritforge.reports.result_table import Table
 from tritforge.reports.training_records import Measured, Plan, find, full_precision_of
 
 NOT_RUN = "not run"
-MATCHED_STEP = 0.05
-"""Zero-group fractions at which naive and clipped are compared are the multiples of this."""
+MATCHED_LEVELS = 5
+"""Zero-group fractions at which naive and clipped are compared, evenly spread over those that both reach."""
 
 LEAST = (0.25, 0.5)
 """Zero-group fractions that a choice of λ and *a* is asked for."""
+GAPS_OF = {"floating point": ("table3", "lambda-sweep"), "8-bit": ("deployable", "best")}
+"""By kind of activations, the experiments whose gaps to full precision are told."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def parts(plan: Plan) -> list[Part]:
         matched_table(plan),
         selection_table(plan),
         deployable_table(plan),
+        gap_table(plan),
         latency_table(plan),
         ends_table(plan),
     ]
@@ -126,20 +130,22 @@ _SPARSE = ("top-1, %", "zero weights, %", "zero groups, %")
 def matched_table(plan: Plan) -> Part:
     """Naive and clipped at equal zero-group fractions, each linear between its measured points."""
     curves = {method: curve(plan["lambda-sweep"], method) for method in ("naive", "clipped")}
-    lines = []
+    lines = [(NOT_RUN, "", "", "")]
     if all(len(points) > 1 for points in curves.values()):
         least = max(points[0][0] for points in curves.values())
         most = min(points[-1][0] for points in curves.values())
-        for step in range(int(1 / MATCHED_STEP)):
-            level = round(step * MATCHED_STEP, 6)
-            if least <= level <= most:
-                naive, clipped = (_between(points, level) for points in curves.values())
-                lines.append((f"{100 * level:.0f}", f"{naive:.2f}", f"{clipped:.2f}", _points(clipped - naive)))
+        lines = [("none in common", "", "", "")]
+        if least < most:
+            lines = []
+            for level in np.linspace(least, most, MATCHED_LEVELS):
+                naive, clipped = (_between(points, float(level)) for points in curves.values())
+                lines.append((f"{100 * level:.1f}", f"{naive:.2f}", f"{clipped:.2f}", _points(clipped - naive)))
     columns = ("zero groups, %", "naive", "clipped", "clipped above naive")
     note = (
-        "Top-1 in percent, interpolated between the measured points; only where both methods have points on both sides."
+        "Top-1 in percent, interpolated linearly between the measured points of the table above, from the least to the "
+        "most group sparsity that both methods reach."
     )
-    return Part("matched", Table("At equal group sparsity", columns, lines or [(NOT_RUN, "", "", "")]), note)
+    return Part("matched", Table("At equal group sparsity", columns, lines), note)
 
 
 def _between(points: Sequence[tuple[float, float]], level: float) -> float:
@@ -231,26 +237,85 @@ def _learnt(one: Measured) -> str:
     return f"{told['distillation']:g}{softened}{maps}"
 
 
-def latency_table(plan: Plan) -> Part:
-    """Pruned to given cycles an image."""
-    lines = [
-        (
-            f"{one.setting['latency_target']:,.0f}",
-            "by cycles" if one.setting["latency_weighting"] == "cycles" else "alike",
-            _cycles(one),
-            _top1(one),
-            _top1(one, "integer_top1"),
-            _points(one.above(full_precision_of(plan, one))),
-            *_sparsity(one),
-            _seeds(one),
-        )
-        for one in plan["latency"]
-    ]
+def gap_table(plan: Plan) -> Part:
+    """What pruned ternary networks lose to full precision, by the least part of zero groups."""
+    lines = []
+    for kind, names in GAPS_OF.items():
+        model = plan[names[0]][0].setting["model"]
+        ternary = [
+            one
+            for one in (one for name in names for one in plan[name])
+            if one.setting["model"] == model and one.setting["method"] in ("naive", "clipped")
+        ]
+        for learnt in dict.fromkeys(map(_learnt, ternary)):
+            alike = [one for one in ternary if _learnt(one) == learnt]
+            lines += [(kind, learnt, f"{100 * least:g}", *_least_loss(plan, alike, least)) for least in LEAST]
     columns = (
-        *("cycles aimed at", "layers weighted", "predicted cycles", "as trained, %", "integer network, %", "gap"),
-        *("zero weights, %", "zero groups, %", "seeds"),
+        *("activations", "from the teacher", "zero groups, at least %", "method", "λ", "a", "epochs", "zero groups, %"),
+        *("top-1, %", "gap", "integer network's gap", "full precision, %", "its epochs"),
     )
-    note = f"{_setting(plan['latency'])} λ is where the training begins; it is moved so that the cycles come out."
+    note = (
+        "Of ResNet-20's recorded settings with so many zero groups the one with the best accuracy on the test part. "
+        "The gap is to full precision on the same data, after as many epochs where that was planned, else after those "
+        "told in the last column."
+    )
+    return Part("gaps", Table("Gaps to full precision", columns, lines), note)
+
+
+def _least_loss(plan: Plan, settings: Sequence[Measured], least: float) -> tuple[str, ...]:
+    """Cells on the setting with the best accuracy among those with enough zero groups."""
+    held = [one for one in settings if one.mean("top1") is not None]
+    sparse = [one for one in held if (one.mean("zero_group_fraction") or 0.0) >= least]
+    if not sparse:
+        return ("none so sparse" if held else NOT_RUN, *[""] * 9)
+    one = max(sparse, key=lambda one: one.mean("top1") or 0.0)
+    base = full_precision_of(plan, one) or find(
+        plan["table3"], method="full precision", model=one.setting["model"], schedule=one.setting["schedule"]
+    )
+    clipping = one.setting["clipping"]
+    return (
+        one.setting["method"],
+        f"{one.setting['penalty']:g}",
+        f"{clipping:g}" if clipping is not None else "",
+        str(one.setting["epochs"]),
+        _sparsity(one)[1],
+        _top1(one),
+        _points(one.above(base)),
+        _points(one.above(base, "integer_top1", "top1")),
+        _top1(base),
+        str(base.setting["epochs"]) if base is not None else "",
+    )
+
+
+def latency_table(plan: Plan) -> Part:
+    """Pruned to given cycles an image, by weighting of the layers."""
+    lines = []
+    for one in plan["latency"]:
+        weighted = one.setting["latency_weighting"] == "cycles"
+        target = one.setting["latency_target"]
+        alike = find(plan["latency"], latency_target=target, latency_weighting="uniform") if weighted else None
+        lines.append(
+            (
+                f"{target:,.0f}",
+                "by cycles" if weighted else "alike",
+                _cycles(one),
+                _top1(one),
+                _top1(one, "integer_top1"),
+                _difference(one.differences(alike)),
+                _difference(one.differences(alike, "integer_top1")),
+                *_sparsity(one),
+                _seeds(one),
+            )
+        )
+    columns = (
+        *("cycles aimed at", "layers weighted", "predicted cycles", "as trained, %", "integer network, %"),
+        *("above alike, as trained", "above alike, integer", "zero weights, %", "zero groups, %", "seeds"),
+    )
+    note = (
+        f"{_setting(plan['latency'])} λ is where the training begins; it is moved so that the cycles come out. What "
+        "weighting by cycles is above weighting alike is the mean over seeds of both, ± the standard deviation of "
+        "their differences."
+    )
     return Part("latency", Table("Pruned to a latency", columns, lines), note)
 
 
@@ -291,6 +356,14 @@ def _seeds(one: Measured) -> str:
 
 def _points(difference: float | None) -> str:
     return "" if difference is None else f"{difference:+.2f}".replace("-", "−")
+
+
+def _difference(differences: Sequence[float]) -> str:
+    """Mean and standard deviation of differences in percentage points."""
+    if not differences:
+        return ""
+    spread = f" ± {stdev(differences):.2f}" if len(differences) > 1 else ""
+    return _points(fmean(differences)) + spread
 
 
 def _ratio(value: float | None) -> str:

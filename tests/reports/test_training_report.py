@@ -24,6 +24,7 @@ from tritforge.reports.training_tables import (
     NOT_RUN,
     curve,
     deployable_table,
+    gap_table,
     latency_table,
     matched_table,
     parts,
@@ -145,13 +146,15 @@ def test_curves_are_compared_where_both_have_points() -> None:
     naive = settings("naive", {0.3: 80.0, 0.1: 90.0})
     clipped = settings("clipped", {0.15: 91.0, 0.25: 90.0, 0.6: 60.0})
     assert curve(naive, "naive") == [(0.1, 90.0), (0.3, 80.0)]
-    lines = matched_table({"lambda-sweep": [*naive, *clipped]}).table.rows
-    assert lines == [
-        ("15", "87.50", "91.00", "+3.50"),
-        ("20", "85.00", "90.50", "+5.50"),
-        ("25", "82.50", "90.00", "+7.50"),
-        ("30", "80.00", "85.71", "+5.71"),
+    assert matched_table({"lambda-sweep": [*naive, *clipped]}).table.rows == [
+        ("15.0", "87.50", "91.00", "+3.50"),
+        ("18.8", "85.62", "90.62", "+5.00"),
+        ("22.5", "83.75", "90.25", "+6.50"),
+        ("26.2", "81.88", "88.93", "+7.05"),
+        ("30.0", "80.00", "85.71", "+5.71"),
     ]
+    apart = settings("clipped", {0.5: 91.0, 0.6: 90.0})
+    assert matched_table({"lambda-sweep": [*naive, *apart]}).table.rows == [("none in common", "", "", "")]
     assert matched_table({"lambda-sweep": naive}).table.rows == [(NOT_RUN, "", "", "")]
 
 
@@ -192,6 +195,55 @@ def test_deployable_networks_tell_the_integer_networks_accuracy_and_what_they_le
     assert deployable_table({**ALL, "best": [other]}).table.rows[-1][2] == "0.5, T = 2, maps 0.1"
 
 
+def recorded(one: Measured, **metrics: dict[int, float]) -> Measured:
+    """A setting with given metrics by seed."""
+    seeds = sorted({seed for values in metrics.values() for seed in values})
+    records = ({name: values[seed] for name, values in metrics.items() if seed in values} for seed in seeds)
+    return replace(one, records=tuple({"seed": seed, **record} for seed, record in zip(seeds, records, strict=True)))
+
+
+def test_gaps_are_those_of_the_best_network_that_is_sparse_enough() -> None:
+    full, *_ = table = NOTHING["table3"]
+    sweep = {(one.setting["method"], one.setting["penalty"]): one for one in NOTHING["lambda-sweep"]}
+    bits, sparser, taught, taught_sparser = NOTHING["deployable"]
+
+    def at(one: Measured, top1: float, groups: float) -> Measured:
+        return recorded(one, top1={0: top1}, zero_group_fraction={0: groups}, integer_top1={0: top1 - 0.25})
+
+    plan = {
+        **NOTHING,
+        "table3": [recorded(full, top1={0: 88.0, 1: 89.0}), *table[1:]],
+        "lambda-sweep": [
+            at(sweep["naive", 5e-4], 86.0, 0.26),
+            at(sweep["clipped", 5e-4], 87.0, 0.3),
+            at(sweep["clipped", 1e-3], 85.0, 0.5),
+            at(sweep["clipped", 2e-3], 84.0, 0.6),
+            at(sweep["naive", 2e-3], 87.9, 0.2),
+        ],
+        "deployable": [at(bits, 86.5, 0.3), sparser, at(taught, 87.5, 0.2), at(taught_sparser, 86.0, 0.4)],
+        "best": [at(NOTHING["best"][0], 88.5, 0.51)],
+    }
+    base = ("88.50 ± 0.71", "20")
+    assert gap_table(plan).table.rows == [
+        ("floating point", "", "25", "clipped", "0.0005", "1.2", "10", "30.0", "87.00", "−1.00", "−1.25", *base),
+        ("floating point", "", "50", "clipped", "0.001", "1.2", "10", "50.0", "85.00", "−3.00", "−3.25", *base),
+        ("8-bit", "", "25", "clipped", "0.0005", "1.2", "20", "30.0", "86.50", "−1.50", "−1.75", *base),
+        ("8-bit", "", "50", "none so sparse", *[""] * 9),
+        ("8-bit", "0.5", "25", "clipped", "0.001", "2", "40", "51.0", "88.50", "+0.50", "+0.25", *base),
+        ("8-bit", "0.5", "50", "clipped", "0.001", "2", "40", "51.0", "88.50", "+0.50", "+0.25", *base),
+    ]
+    assert {row[3:] for row in gap_table(NOTHING).table.rows} == {(NOT_RUN, *[""] * 9)}
+
+
+def test_weightings_are_compared_seed_by_seed() -> None:
+    cycles, alike = NOTHING["latency"]
+    cycles = recorded(cycles, top1={0: 87.0, 1: 88.0, 2: 86.0}, integer_top1={0: 87.0})
+    alike = recorded(alike, top1={0: 86.5, 1: 87.0, 9: 50.0}, integer_top1={0: 86.9, 1: 87.0})
+    first, second = latency_table({**NOTHING, "latency": [alike, cycles]}).table.rows[::-1]
+    assert first[3:7] == ("87.00 ± 1.00", "87.00", "+0.75 ± 0.35", "+0.10")
+    assert second[3] == "74.50 ± 21.22" and second[5:7] == ("", "")
+
+
 def test_a_latency_stands_beside_what_was_aimed_at() -> None:
     lines = latency_table(ALL).table.rows
     assert [row[:2] for row in lines] == [("10,000", how) for how in ("by cycles", "alike")]
@@ -225,7 +277,7 @@ def test_pictures_are_svg_and_the_same_each_time(drawn: list[Picture]) -> None:
 
 def test_every_lambda_is_a_point_of_the_curve(drawn: list[Picture]) -> None:
     told = "".join(ElementTree.fromstring(drawn[0].svg).itertext())
-    for text in ("1.25", "2.5", "naive", "clipped", "full precision, nothing pruned"):
+    for text in ("1.25", "2.5", "naive", "clipped", "full precision, nothing pruned, 20 epochs"):
         assert text in told
 
 
