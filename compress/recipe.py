@@ -77,6 +77,8 @@ class Recipe:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+NOT_DECISIVE = ("threads", "checkpoint_steps", "tensorboard", "data_folder")
+"""Keys that say where and how a run is computed, not which run it is."""
 _TYPES = get_type_hints(Recipe)
 
 _AT_LEAST: dict[str, float] = {

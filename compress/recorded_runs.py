@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from tritforge.compress.experiments import run_name
-from tritforge.compress.recipe import Recipe, parse_recipe
+from tritforge.compress.recipe import NOT_DECISIVE, Recipe, parse_recipe
 from tritforge.errors import ResultFileError
 from tritforge.results import Result, read_result
 
 COMMAND = "tritforge experiment run"
-NOT_COMPARED = ("dataset", "data_folder", "threads", "device", "checkpoint_steps", "tensorboard")
+NOT_COMPARED = (*NOT_DECISIVE, "dataset", "device")
 """Keys of a recipe that may differ from the record's; the data are compared by the data set's name."""
 
 

@@ -29,7 +29,7 @@ from tritforge.compress.evaluation import Change, ImagesOnDevice, model_accuracy
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
 from tritforge.compress.latency import LatencyPruning
 from tritforge.compress.models import Model, build_model
-from tritforge.compress.recipe import FIELDS, Recipe
+from tritforge.compress.recipe import FIELDS, NOT_DECISIVE, Recipe
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.compress.workers import Workers, joined, workers_around
 from tritforge.errors import RecipeError
@@ -39,7 +39,7 @@ CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.csv"
 RECIPE_FILE = "recipe.toml"
 
-_FREE = ("threads", "checkpoint_steps", "tensorboard", "data_folder", "teacher")
+_FREE = (*NOT_DECISIVE, "teacher")
 """Keys that may change while a run is stopped; a teacher is known by its weights, not by where it lies."""
 
 ALONE = Workers()

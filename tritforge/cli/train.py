@@ -27,7 +27,11 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, overrides the recipe's.", show_default=False)] = None,
     data_folder: Annotated[
-        str | None, typer.Option(help="Folder of the data set, overrides the recipe's.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Folder or file of the data set, overrides the recipe's; without either, its name in TRITFORGE_DATA.",
+            show_default=False,
+        ),
     ] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key; may be repeated.")
