@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from tritforge.errors import ResultFileError
@@ -17,6 +16,7 @@ from tritforge.pe_groups import nonzero_groups
 from tritforge.reports.bars import Bar, scaled
 from tritforge.reports.layer_mosaic import layer_mosaic
 from tritforge.reports.memory_map import COLUMNS, memory_map
+from tritforge.reports.pages import template
 from tritforge.reports.png import data_uri
 from tritforge.results import read_result
 
@@ -64,15 +64,8 @@ def read_details(path: Path) -> dict[str, Any]:
 
 
 def _render(result: dict[str, Any], details: dict[str, Any], folder: Path) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tritforge.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     metrics = result["metrics"]
-    return environment.get_template("demo.html.j2").render(
+    return template("demo.html.j2").render(
         result=result,
         m=metrics,
         details=details,

@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from tritforge.files import atomic_write
 from tritforge.network import Convolution, Network
 from tritforge.network_file import load_network
 from tritforge.pe_groups import TAPS, nonzero_groups
 from tritforge.reports.demo_report import DETAILS, RESULT, digit_picture, read_details
 from tritforge.reports.layer_mosaic import layer_mosaic
+from tritforge.reports.pages import template
 from tritforge.reports.png import data_uri
 from tritforge.results import read_result
 
@@ -28,9 +27,6 @@ def overview_picture(folder: Path) -> str:
     """The picture as SVG, in light or dark colours as the reader's page is."""
     details = read_details(folder / DETAILS)
     network = load_network(folder / details["network"])
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tritforge.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     layer = _busiest(network)
     pixels = layer_mosaic(layer, network.group_channels)[:, : MOST_CHANNELS * (TAPS + 1) - 1]
     rows, columns = details["parameters"]["pes"] // 8 or 1, min(8, details["parameters"]["pes"])
@@ -45,7 +41,7 @@ def overview_picture(folder: Path) -> str:
         "pes": [(column, row) for row in range(rows) for column in range(columns)],
         "lanes": 9 * network.group_channels,
     }
-    return environment.get_template("overview.svg.j2").render(values)
+    return template("overview.svg.j2").render(values)
 
 
 def _busiest(network: Network) -> Convolution:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write
+from tritforge.reports.pages import between_markers
 from tritforge.results import Result, read_result
 
 PEERS = Path(__file__).parent / "peers.json"
@@ -90,11 +91,7 @@ def with_table(text: str, table: str) -> str:
     Raises:
         ResultFileError: the markers are missing.
     """
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise ResultFileError(f"the page lacks the markers {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return between_markers(text, BEGIN, END, table, "the page")
 
 
 def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:

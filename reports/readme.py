@@ -12,6 +12,7 @@ from typing import Any
 
 from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write
+from tritforge.reports.pages import between_markers
 from tritforge.results import Result, read_result
 
 RECORDED = Path("reports/results/demo.json")
@@ -63,15 +64,11 @@ def with_figures(text: str, result: Result) -> str:
     Raises:
         ResultFileError: the markers are missing, or the result is not that of a demo.
     """
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise ResultFileError(f"the README lacks the markers {BEGIN} and {END}")
     try:
         table = figures(result)
     except KeyError as error:
         raise ResultFileError(f"the result file is not that of tritforge demo: it lacks {error}") from error
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return between_markers(text, BEGIN, END, table, "the README")
 
 
 def _accuracy(metrics: Mapping[str, Any], form: str) -> str:

@@ -6,10 +6,9 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
-
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
+from tritforge.reports.pages import between_markers, template
 from tritforge.reports.result_table import Table
 from tritforge.reports.training_pictures import Picture, pictures
 from tritforge.reports.training_records import Plan, data_set_of, rows
@@ -42,7 +41,7 @@ def write_training_report(path: Path, plan: Plan) -> None:
         except OSError as error:
             raise TritforgeError(f"cannot read {path}: {reason(error)}") from error
         drawn = pictures(plan)
-        page = with_part(text, markdown(plan, drawn), path)
+        page = between_markers(text, BEGIN, END, f"\n{markdown(plan, drawn)}\n", str(path))
         for picture in drawn:
             atomic_write(path.parent / "images" / _file(picture), picture.svg)
         atomic_write(path, page.encode())
@@ -52,13 +51,6 @@ def write_training_report(path: Path, plan: Plan) -> None:
 
 def html_page(plan: Plan, drawn: Sequence[Picture]) -> str:
     """The report as a page of its own."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tritforge.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     sources = {
         picture.name: (picture, "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode())
         for picture in drawn
@@ -66,7 +58,7 @@ def html_page(plan: Plan, drawn: Sequence[Picture]) -> str:
     shown = [
         (part, [sources[name] for name in PICTURE_OF.get(part.name, ()) if name in sources]) for part in parts(plan)
     ]
-    return environment.get_template("training.html.j2").render(
+    return template("training.html.j2").render(
         data_set=data_set_of(plan), records=_count(plan), parts=shown, not_run=NOT_RUN
     )
 
@@ -90,19 +82,6 @@ def markdown_table(table: Table) -> str:
     sides = ("---" if index == 0 or name == "method" else "---:" for index, name in enumerate(table.columns))
     lines = [table.columns, tuple(sides), *table.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def with_part(text: str, part: str, path: Path) -> str:
-    """A Markdown page's text with ``part`` between its markers.
-
-    Raises:
-        TritforgeError: the markers are missing.
-    """
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise TritforgeError(f"{path} lacks the markers {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
 
 
 def _count(plan: Plan) -> int:
