@@ -66,7 +66,7 @@ def read_counts(files: Iterable[Path]) -> Counts:
     for file in files:
         for fields, count in _points(file.read_text(encoding="utf-8", errors="replace")):
             source = Path(fields["f"])
-            if source.parent.name != HDL.name:
+            if source.parent.parts[-2:] != HDL.parts[-2:]:
                 continue
             place = (source.stem, int(fields["l"]), int(fields["n"]), fields["o"])
             point = counts.setdefault(place, Point(fields["t"]))

@@ -22,7 +22,7 @@ def point(source: str, line: int, kind: str, what: str, count: int, lines: str =
 
 
 def test_counts_of_several_simulations_are_added(tmp_path: Path) -> None:
-    a, other, generated = "/x/rtl/hdl/a.sv", "/x/rtl/hdl/b.sv", "/x/rtl/hdl/generated/c.sv"
+    a, other, generated, bench = (f"/x/{n}.sv" for n in ("rtl/hdl/a", "rtl/hdl/b", "rtl/hdl/generated/c", "sim/hdl/d"))
     first = [
         point(a, 5, "line", "block", 4, "5-7,9"),
         point(a, 7, "branch", "if", 0, "7", "__W1"),
@@ -32,6 +32,7 @@ def test_counts_of_several_simulations_are_added(tmp_path: Path) -> None:
         point(a, 2, "toggle", "x[0]:1->0", 0),
         point(other, 1, "line", "block", 0, "1"),
         point(generated, 1, "line", "block", 0, "1"),
+        point(bench, 1, "line", "block", 0, "1"),
     ]
     second = [point(a, 7, "branch", "if", 3, "7", "__W2"), point(a, 11, "branch", "if", 0, "11-12")]
     (tmp_path / "first.dat").write_text("# SystemC::Coverage-3\n" + "".join(first))
