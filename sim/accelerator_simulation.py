@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class Inference:
         versions: network version that each result carries.
         words: words of all maps and logits that were compared.
         differing: words that differ, by layer; ``stream`` counts logits that left the stream otherwise than the core.
+        distances: cycles from each result to the next, ``(images - 1,)``.
         cycles_per_image: mean cycles between results; of one image alone its latency.
         latency_cycles: cycles of the last image in the array, by the hardware's counter.
         counters: the hardware's counters over the batch, and ``simulator_cycles``.
@@ -67,6 +69,7 @@ class Inference:
     versions: tuple[int, ...]
     words: int
     differing: dict[str, int]
+    distances: tuple[int, ...]
     cycles_per_image: float
     latency_cycles: int
     counters: dict[str, int]
@@ -264,6 +267,7 @@ def _compare(
         versions=tuple(result["version"] for result in outcome["results"]),
         words=words,
         differing=differing,
+        distances=tuple(later - sooner for sooner, later in pairwise(cycles)),
         cycles_per_image=(cycles[-1] - cycles[0]) / (len(cycles) - 1) if len(cycles) > 1 else float(latency),
         latency_cycles=latency,
         counters=outcome["counters"],

@@ -18,6 +18,7 @@ that event times follow from the bitmaps in order:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 DESCRIPTOR_FETCH = 19
@@ -116,7 +117,6 @@ class LayerTimes:
 
     Attributes:
         rows: by row of tiles, the cycle from which it counts as written.
-        window_reads: cycles that keep the image input from the feature maps.
     """
 
     enters: int
@@ -124,7 +124,6 @@ class LayerTimes:
     issued: int = 0
     stall_windows: int = 0
     stall_accumulators: int = 0
-    window_reads: int = 0
     rows: list[int] = field(default_factory=list)
 
 
@@ -138,6 +137,15 @@ class Pipeline:
         """It stands still in the cycles ``first`` to ``end - 1``; stalls are told in order."""
         if end > first:
             self._stalls.append((first, end))
+
+    def moves(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Stretches ``(begin, end)``, without ``end``, of the cycles ``first`` to ``last`` in which it moves."""
+        for begin, end in self._stalls:
+            if first < end and begin <= last:
+                if first < begin:
+                    yield first, begin
+                first = end
+        yield first, last + 1
 
     def move(self, cycle: int, further: int = 0) -> int:
         """The first cycle from ``cycle`` on in which it moves, or the one ``further`` moves later."""
@@ -208,9 +216,13 @@ class CoreTiming:
 
     Args:
         ring_blocks: channel blocks of the accumulator ring.
+
+    Attributes:
+        window_reads: cycles in which windows are read from the feature maps, as stretches ``(begin, end)`` in order.
     """
 
     def __init__(self, ring_blocks: int) -> None:
+        self.window_reads: deque[tuple[int, int]] = deque()
         self._ring = Ring(ring_blocks)
         self._words = Queue(WORD_DEPTH - IN_FLIGHT - 1)
         self._loads = Queue(LOAD_DEPTH - IN_FLIGHT)
@@ -310,7 +322,8 @@ class CoreTiming:
         self._loader.stall(arrives, moves_on)
         self._step_free = self._loader.move(first, steps - 1)
         self._windows_ready = moves_on + steps - 1
-        self._times.window_reads += steps
+        # A step reads in the move after the one that gives its address.
+        self.window_reads.extend(self._loader.moves(self._loader.move(first, 1), self._loader.move(first, steps)))
 
     def _entry(self, active: int, loads: bool, pushed: int, ends: Word | None, tile_y: int, tile_x: int) -> None:
         """A word's groups, or the empty one that ends a pass without any, through scheduler and issue."""

@@ -21,20 +21,22 @@ clock cycles throughout.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from tritforge.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
 from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
+from tritforge.input_timing import InputTiming
 from tritforge.parameters import AcceleratorParameters
 from tritforge.pe_groups import TAPS
 from tritforge.program import OverlayProgram
 
 IMAGES = 8
 """Images in a row whose times are followed; the mean distance is that of the later half."""
-INPUT_TO_START = 3
-"""image_input, sequencer: from a buffer's last beat to the image's entry."""
-END_TO_INPUT = 3
+WRITE_TO_START = 2
+"""image_input, sequencer: from the write of an image's last word to the image's entry."""
+END_TO_INPUT = 4
 """sequencer, image_input: from the end of the image that had a buffer to the next beat into it."""
 
 
@@ -67,13 +69,15 @@ class Prediction:
     Attributes:
         layers: every layer of an image, in order.
         latency_cycles: of an image alone, from its start to its end, as the LAST_LATENCY counter counts.
-        input_cycles: cycles a whole image needs to come in while the array computes, a beat a cycle.
-        cycles_per_image: from result to result when images are streamed back to back.
+        input_cycles: cycles from the first beat of an image to the write of its last word, while the array computes.
+        distances: from each result to the next when images are streamed back to back.
+        cycles_per_image: their mean over the later half.
     """
 
     layers: tuple[LayerPrediction, ...]
     latency_cycles: int
     input_cycles: int
+    distances: tuple[int, ...]
     cycles_per_image: float
 
     @property
@@ -97,28 +101,20 @@ def predict(program: OverlayProgram, images: int = IMAGES) -> Prediction:
 
     Args:
         images: images in a row to follow, at least 2.
-
-    Exact where the array bounds a row of images. Where their input bounds it, their distance is an estimate: which of
-    their writes wait for window reads is not followed.
     """
     frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)
     fields = [unpack(LAYER, frame) for frame in frames[1:]]
     shapes = [layer_shape(program, fields, index) for index in range(len(fields))]
     core = CoreTiming(2 * program.parameters.pass_outputs // program.parameters.group_channels)
+    beats = 1 if unpack(HEADER, frames[0])["quad_input"] else program.parameters.group_channels // 4
+    source = InputTiming(program.beats_per_image // beats, beats, core.window_reads)
     runs: list[list[LayerTimes]] = []
-    there = incoming = 0
+    begun, written = 0, 1
     for image in range(images):
         if image:
-            freed = runs[image - 2][-1].done + END_TO_INPUT if image > 1 else 0
-            there = max(there, freed) + incoming
-        runs.append(
-            [core.layer(shape, None if index else there + INPUT_TO_START) for index, shape in enumerate(shapes)]
-        )
-        if image == 0:
-            incoming = program.beats_per_image
-            if unpack(HEADER, frames[0])["quad_input"]:
-                # Every beat is a write, and waits when windows are read; wider images write every few beats only.
-                incoming += sum(times.window_reads for times in runs[0])
+            begun, written = source.image(runs[image - 2][-1].done + END_TO_INPUT if image > 1 else 0)
+        entry = written + WRITE_TO_START
+        runs.append([core.layer(shape, None if index else entry) for index, shape in enumerate(shapes)])
     ends = [run[-1].done for run in runs]
     first, last = images // 2 - 1, images - 1
     layers = []
@@ -140,7 +136,8 @@ def predict(program: OverlayProgram, images: int = IMAGES) -> Prediction:
     return Prediction(
         layers=tuple(layers),
         latency_cycles=ends[0] - runs[0][0].enters,
-        input_cycles=incoming,
+        input_cycles=written - begun + 1,
+        distances=tuple(later - sooner for sooner, later in pairwise(ends)),
         cycles_per_image=(ends[last] - ends[first]) / (last - first),
     )
 

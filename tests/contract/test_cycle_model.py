@@ -169,7 +169,8 @@ def test_counts_equal_those_of_the_program(seed: int, pes: int) -> None:
     assert prediction.ideal_cycles == sum(layer.issued for layer in prediction.layers)
     assert prediction.ideal_dense_cycles == sum(layer.dense for layer in prediction.layers)
     assert prediction.latency_cycles == sum(layer.alone_cycles for layer in prediction.layers)
-    assert prediction.cycles_per_image >= max(prediction.issued, prediction.input_cycles)
+    assert prediction.cycles_per_image >= prediction.issued
+    assert prediction.cycles_per_image == np.mean(prediction.distances[len(prediction.distances) // 2 :])
 
 
 def layer_with(zero_groups: float, channels: int = 32) -> Network:
@@ -213,8 +214,8 @@ def test_the_goals_of_resnet_20_hold() -> None:
 def test_images_wait_for_the_input_where_it_is_slower() -> None:
     network = random_layer_network(np.random.default_rng(3), "conv3x3_stride2", size=(16, 16), channels=64, outputs=16)
     prediction = predict(lower(network, AcceleratorParameters(pes=32)))
-    assert prediction.input_cycles == 16 * 16 * 64 // 4
-    assert prediction.cycles_per_image == prediction.input_cycles
+    # A beat a cycle, the write of the last word, and what waits for window reads.
+    assert 16 * 16 * 64 // 4 + 1 <= prediction.input_cycles == prediction.cycles_per_image + 1
     compute_bound = predict(lower(layer_with(0.0, 16), AcceleratorParameters(pes=4)))
     assert compute_bound.cycles_per_image < compute_bound.latency_cycles
 

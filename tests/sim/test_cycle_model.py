@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
 from tritforge.cycle_model import predict
-from tritforge.lowering import lower
+from tritforge.lowering import fitting_parameters, lower
+from tritforge.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
+from tritforge.sim.bench_cycle_model import close, compare_cycles, random_cases, resnet_cases
 from tritforge.sim.core_simulation import simulate_core
 
 P16 = AcceleratorParameters(pes=16, slots=8192)
@@ -46,16 +50,29 @@ def check(parameters: AcceleratorParameters, seed: int, count: int) -> None:
     assert bound_by_array >= count // 3
 
 
-def close(predicted: float, measured: float) -> bool:
-    return abs(predicted - measured) <= max(measured / 100, 8)
-
-
 @pytest.mark.parametrize(("parameters", "seed"), [(P16, 31), (P8_16_BITS, 32)], ids=["P16", "P8-16-bits"])
 def test_predictions_equal_the_counters(parameters: AcceleratorParameters, seed: int) -> None:
     check(parameters, seed, len(KINDS) + 8)
 
 
+def test_images_over_the_streams_come_when_predicted() -> None:
+    parameters = AcceleratorParameters()
+    fit = (case for case in random_cases(parameters, 40, 6) if not too_large(case[1], parameters))
+    rows = compare_cycles(parameters, islice(fit, 16), seed=7)
+    assert [row["name"] for row in rows if row["distances"] != row["predicted_distances"]] == []
+    assert [row["name"] for row in rows if row["latency_cycles"] != row["predicted_latency_cycles"]] == []
+    assert sum(row["mismatching_words"] for row in rows) == 0
+    assert any(row["input_bound"] for row in rows) and not all(row["input_bound"] for row in rows)
+
+
+def too_large(network: Network, parameters: AcceleratorParameters) -> bool:
+    return fitting_parameters(network, parameters, every_group=False) != parameters
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pes", [4, 8, 16, 32])
-def test_a_hundred_networks_in_all(pes: int) -> None:
-    check(AcceleratorParameters(pes=pes, slots=8192), seed=40 + pes, count=25)
+def test_resnets_and_random_networks(pes: int) -> None:
+    parameters = AcceleratorParameters(pes=pes)
+    rows = compare_cycles(parameters, [*random_cases(parameters, 25, 40 + pes), *resnet_cases(parameters, pes)], seed=8)
+    assert [row["name"] for row in rows if not row["close"]] == []
+    assert sum(row["mismatching_words"] for row in rows) == 0
