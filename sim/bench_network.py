@@ -18,7 +18,7 @@ from tritforge.cycle_model import LayerPrediction, Prediction, predict
 from tritforge.energy_model import Energy, energy
 from tritforge.errors import TritforgeError
 from tritforge.issued_groups import ideal_speedup, issued_groups
-from tritforge.lowering import lower
+from tritforge.lowering import fitting_parameters, lower
 from tritforge.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
@@ -60,6 +60,9 @@ def pixels(network: Network, first: int, count: int, seed: int) -> NDArray[np.in
 def run_piece(network: Network, parameters: AcceleratorParameters, piece: Piece, seed: int) -> dict[str, Any]:
     """Simulate a piece: its first image alone, then all of them back to back.
 
+    Args:
+        parameters: the accelerator; memories grow where the piece does not fit.
+
     Returns:
         As JSON: ``images`` back to back, ``words`` compared and those ``differing`` by layer, of both runs;
         ``cycles_per_image`` between results, ``latency_cycles`` of the image alone, and the counters of every layer
@@ -69,7 +72,7 @@ def run_piece(network: Network, parameters: AcceleratorParameters, piece: Piece,
         TritforgeError: the hardware's cycles differ from the simulator's clock.
     """
     images = pixels(network, piece.first, piece.count, seed)
-    job = AcceleratorJob(parameters)
+    job = AcceleratorJob(fitting_parameters(network, parameters, piece.every_group))
     job.load(network, every_group=piece.every_group)
     steps = job.infer(images[:1]), job.infer(images)
     outcome = job.run(seed=seed + 1)
@@ -98,7 +101,10 @@ def summary(
         [(piece.count, figures) for piece, figures in measured if piece.every_group is every_group]
         for every_group in (False, True)
     )
-    program, full = lower(network, parameters), lower(network, parameters, every_group=True)
+    program, full = (
+        lower(network, fitting_parameters(network, parameters, every_group), every_group=every_group)
+        for every_group in (False, True)
+    )
     groups = issued_groups(program)
     predicted, predicted_full = predict(program), predict(full)
     cycles, cycles_full = _mean_cycles(sparse), _mean_cycles(dense)
@@ -111,6 +117,8 @@ def summary(
     layers = _layer_rows(program.layer_names, groups, first["layers"], last["layers"], predicted, network)
     edge = [row["cycles"] for row in layers if row["multi_bit"]]
     return {
+        "memories": program.parameters.depths,
+        "memories_every_group": full.parameters.depths,
         "images": sum(figures["images"] for _, figures in sparse),
         "images_every_group": sum(figures["images"] for _, figures in dense),
         "words": sum(figures["words"] for _, figures in measured),

@@ -71,13 +71,18 @@ def lower(
     )
 
 
-def fitting_parameters(network: Network, parameters: AcceleratorParameters) -> AcceleratorParameters:
-    """The parameters with every memory grown to the smallest depth that holds the network, zero groups and all.
+def fitting_parameters(
+    network: Network, parameters: AcceleratorParameters, every_group: bool = True
+) -> AcceleratorParameters:
+    """The parameters with every memory that is too small grown to the smallest depth that holds the network.
+
+    Args:
+        every_group: hold its zero groups too.
 
     Raises:
         CapacityError: a layer that no memory can help, or a need beyond what an accelerator can have.
     """
-    depths = smallest_depths(network, parameters, every_group=True)
+    depths = smallest_depths(network, parameters, every_group)
     return replace(parameters, **{name: max(depth, getattr(parameters, name)) for name, depth in depths.items()})
 
 

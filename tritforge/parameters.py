@@ -24,7 +24,7 @@ DEPTHS = {
 
 @dataclass(frozen=True)
 class AcceleratorParameters:
-    """Sizes of an accelerator.
+    """Sizes of an accelerator; by default one that takes ResNet-20 to 56 with half of their groups zero.
 
     Attributes:
         pes: P, processing elements: output pixels computed side by side.
@@ -44,10 +44,10 @@ class AcceleratorParameters:
     group_channels: int = 16
     activation_bits: int = 8
     pass_outputs: int = 64
-    slots: int = 2048
+    slots: int = 4096
     bitmap_words: int = 1024
-    affine_channels: int = 2048
-    descriptors: int = 128
+    affine_channels: int = 4096
+    descriptors: int = 64
     feature_words: int = 1024
     pool_channels: int = 512
     staging: int = 1024
@@ -70,6 +70,11 @@ class AcceleratorParameters:
                 raise ProgramError(
                     f"parameter {name} is {value}; allowed are powers of two from {SMALLEST_DEPTH} to {limit}"
                 )
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Depth of each memory, by parameter name."""
+        return {name: getattr(self, name) for name in DEPTHS}
 
     @property
     def tile_rows(self) -> int:

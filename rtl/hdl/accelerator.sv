@@ -15,10 +15,10 @@ module accelerator
   /// Output channels accumulated in one pass; 32, 64 or 128.
   parameter int unsigned PassOutputs    = 64,
   /// Depths of the memories, powers of two.
-  parameter int unsigned Slots          = 2048,
+  parameter int unsigned Slots          = 4096,
   parameter int unsigned BitmapWords    = 1024,
-  parameter int unsigned AffineChannels = 2048,
-  parameter int unsigned Descriptors    = 128,
+  parameter int unsigned AffineChannels = 4096,
+  parameter int unsigned Descriptors    = 64,
   parameter int unsigned FeatureWords   = 1024,
   parameter int unsigned PoolChannels   = 512,
   parameter int unsigned Staging        = 1024

@@ -9,10 +9,10 @@ module host_interface
   parameter int unsigned GroupChannels  = 16,
   parameter int unsigned ActivationBits = 8,
   parameter int unsigned PassOutputs    = 64,
-  parameter int unsigned Slots          = 2048,
+  parameter int unsigned Slots          = 4096,
   parameter int unsigned BitmapWords    = 1024,
-  parameter int unsigned AffineChannels = 2048,
-  parameter int unsigned Descriptors    = 128,
+  parameter int unsigned AffineChannels = 4096,
+  parameter int unsigned Descriptors    = 64,
   parameter int unsigned FeatureWords   = 1024,
   parameter int unsigned Staging        = 1024
 ) (

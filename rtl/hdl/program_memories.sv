@@ -7,10 +7,10 @@ module program_memories
   import tritforge_pkg::*;
 #(
   parameter int unsigned GroupChannels  = 16,
-  parameter int unsigned Slots          = 2048,
+  parameter int unsigned Slots          = 4096,
   parameter int unsigned BitmapWords    = 1024,
-  parameter int unsigned AffineChannels = 2048,
-  parameter int unsigned Descriptors    = 128,
+  parameter int unsigned AffineChannels = 4096,
+  parameter int unsigned Descriptors    = 64,
   localparam int unsigned FrameWords      = tritforge_descriptor_pkg::FrameWords,
   localparam int unsigned SlotWords       = GroupChannels / 2,
   localparam int unsigned DescriptorWords = Descriptors * FrameWords,

@@ -85,9 +85,10 @@ def network(
     from tritforge.sim.bench_network import pieces, summary
 
     held = resnet_network(depth, zero_groups, activation_bits=bits, stem_bits=STEM_BITS, seed=seed)
-    parameters = fitting_parameters(held, AcceleratorParameters(pes=pes, activation_bits=bits))
+    parameters = AcceleratorParameters(pes=pes, activation_bits=bits)
     parts = pieces(images, dense_images)
-    build_accelerator(parameters)
+    for every_group in (False, True):
+        build_accelerator(fitting_parameters(held, parameters, every_group))
     folder = out / f"resnet{depth}-{100 * zero_groups:g}-p{pes}-a{bits}-s{seed}"
     calls = [(folder, depth, zero_groups, parameters, part, seed) for part in parts]
     figures: dict[str, dict[str, Any]] = {}
@@ -144,6 +145,31 @@ def equality(
         typer.echo(f"{name:18}  {value}")
     write_result(context, json, {"pes": pes, "activation_bits": bits} | asdict(outcome), seeds=[seed])
     if outcome.mismatching_words:
+        raise typer.Exit(1)
+
+
+@group.command(epilog="Example: tritforge bench model --pes 16 --networks 100 --json model.json")
+def model(
+    context: typer.Context,
+    pes: PesOption = 16,
+    bits: Annotated[int, typer.Option("--bits", help="Activation bits, 8 or 16.")] = 8,
+    networks: Annotated[int, typer.Option("--networks", help="Random networks.", min=0)] = 100,
+    resnets: Annotated[bool, typer.Option(help="ResNet-20, 32, 44 and 56 too, half of their groups zero.")] = True,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of networks and pixels.")] = 0,
+    json: JsonOption = None,
+) -> None:
+    """Predicted cycles against those of the simulated accelerator, for images that stream in back to back."""
+    from tritforge.sim.bench_cycle_model import compare_cycles, random_cases, resnet_cases, summary
+
+    parameters = AcceleratorParameters(pes=pes, activation_bits=bits)
+    cases = [*random_cases(parameters, networks, seed), *(resnet_cases(parameters, seed) if resnets else ())]
+    with progress("simulating", total=sum(1 + len(images) for _, _, images in cases), unit="images") as advance:
+        rows = compare_cycles(parameters, cases, seed + 1, advance)
+    metrics = {"pes": pes, "activation_bits": bits} | summary(rows)
+    for name, value in metrics.items():
+        typer.echo(f"{name:22}  {value}")
+    write_result(context, json, metrics | {"rows": rows}, seeds=[seed])
+    if metrics["networks_close"] < metrics["networks"] or metrics["mismatching_words"]:
         raise typer.Exit(1)
 
 
