@@ -46,7 +46,7 @@ def explore(
     bits: Annotated[list[int], typer.Option("--bits", help="Activation bits, likewise.")] = BITS,
     outputs: Annotated[list[int], typer.Option("--pass-outputs", help="Channels of a pass, likewise.")] = PASS_OUTPUTS,
     area: Annotated[bool, typer.Option("--area/--no-area", help="Synthesise each accelerator: minutes each.")] = True,
-    processes: Annotated[int, typer.Option("--processes", help="Predictions at a time.", min=1)] = 1,
+    processes: Annotated[int, typer.Option("--processes", help="Predictions and syntheses at a time.", min=1)] = 1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the random weights.")] = 0,
     picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE", help="Draw the accelerators.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of what is done; it is not done again.")] = Path(
@@ -81,9 +81,8 @@ def explore(
         raise CapacityError(f"no accelerator holds the network; {refused[0]['name']}: {refused[0]['refused']}")
     if area:
         with progress("synthesising", total=len(rows), unit="accelerators") as advance:
-            for row in rows:
-                row |= _synthesised(out, row)
-                row["fits_xc7z020"] = all(row[name] <= limit for name, limit in XC7Z020.items())
+            for index, cells in in_processes(_synthesised, [(out, row) for row in rows], processes):
+                rows[index] |= cells | {"fits_xc7z020": all(cells[name] <= limit for name, limit in XC7Z020.items())}
                 advance(1)
     objectives = WITH_AREA if area else WITHOUT_AREA
     front = set(pareto(rows, objectives))
