@@ -1,7 +1,8 @@
 """Doing an experiment: the runs that have no record yet, one after the other, each recorded as soon as it ends.
 
-A training goes on from its checkpoint, so an experiment may be done in pieces of any length. A run that learns from
-another has that one trained first where it is not yet.
+A training goes on from its checkpoint, so an experiment may be done in pieces of any length, and by several processes:
+a run that another one trains is passed over. A run that learns from another has that one trained first where it is not
+yet.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def do_run(
 
     Raises:
         OutOfTimeError: the deadline came first.
+        RunBusyError: another process trains the run or its teacher.
         TritforgeError: no experiment has the teacher, a run folder holds another run, or a file cannot be read or
             written.
     """

@@ -13,6 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, z
 from tritforge.compress.latency import LatencyPruning
 from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import FIELDS, NOT_DECISIVE, Recipe
+from tritforge.compress.run_lock import locked
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.compress.workers import Workers, joined, workers_around
 from tritforge.errors import RecipeError
@@ -144,8 +146,9 @@ def train(
         RecipeError: the folder holds a run of another recipe, or the recipe cannot be built.
         DataError: the data set cannot be read.
         CheckpointError: the checkpoint cannot be read.
+        RunBusyError: another process trains in the folder.
     """
-    with joined(recipe) as workers:
+    with joined(recipe) as workers, locked(Path(folder)) if workers.leads else nullcontext():
         return _train(recipe, Path(folder), dataset or recipe_dataset(recipe), advance, workers)
 
 

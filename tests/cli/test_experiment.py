@@ -7,6 +7,7 @@ import pytest
 from experiment_samples import write_small_pack
 
 from tritforge.cli.main import run
+from tritforge.compress.run_lock import locked
 from tritforge.results import read_result
 
 
@@ -52,6 +53,17 @@ def test_a_teacher_is_made_where_it_is_missing(pack: str, capsys: pytest.Capture
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("resnet20-full_precision-a32-e20-one_cycle-s0") and " top1 " in told[0]
     assert all(line.endswith("not run") for line in told[1:])
+
+
+def test_a_run_that_another_process_trains_is_passed_over(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
+    held = "resnet20-naive-a32-l5e-4-e1-one_cycle-s2"
+    with locked(Path("runs/experiments") / held):  # a lock of another open file stands for another process
+        assert run_table3(pack, "--json", "first.json") == 0
+        assert f"left to the process that trains it or its teacher: {held}" in capsys.readouterr().out
+        assert read_result("first.json").metrics["missing"] == [held]
+    assert run_table3(pack) == 0
+    told = capsys.readouterr()
+    assert "2 of 3 runs recorded" in told.out and f"{held}: top1 " in told.out and "left to" not in told.out
 
 
 def test_seeds_of_the_runs_are_replaced(pack: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from tritforge.compress.checkpoint import CheckpointError, load_checkpoint, save
 from tritforge.compress.deployed import model_of_checkpoint
 from tritforge.compress.models import INPUT_SCALE
 from tritforge.compress.recipe import load_recipe
+from tritforge.compress.run_lock import RunBusyError, locked
 from tritforge.compress.ternary import TernaryConv2d
 from tritforge.compress.train import CHECKPOINT_FILE, augmentation, one_cycle, remaining_steps, train
 from tritforge.compress.weight_penalty_clipping import group_norms
@@ -226,3 +227,8 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
     assert rates[20:] == sorted(rates[20:], reverse=True)
     assert 0 < rates[0] < 0.05
     assert rates[-1] < 0.001
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(RunBusyError, match="another process trains in"):
+        train(SMALL, tmp_path, dataset=small_digits())

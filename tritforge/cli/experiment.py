@@ -70,6 +70,7 @@ def run(
     from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
     from tritforge.compress.experiments import data_values, run_name
     from tritforge.compress.recorded_runs import missing_runs
+    from tritforge.compress.run_lock import RunBusyError
 
     deadline = None if budget is None else context.find_root().obj + 60 * budget
     given: dict[str, Any] = {**data_values(data_folder), "threads": threads, "device": device}
@@ -77,27 +78,39 @@ def run(
     missing = missing_runs(chosen, results)
     typer.echo(f"{name}: {len(chosen) - len(missing)} of {len(chosen)} runs recorded in {results}")
     shelf, recorded, stopped = DatasetShelf(), 0, ""
+    left, busy = [], []
     for recipe in missing:
-        if deadline is not None and recorded and time.perf_counter() >= deadline:
-            break
+        if stopped or (deadline is not None and recorded and time.perf_counter() >= deadline):
+            left.append(run_name(recipe))
+            continue
+        if not missing_runs([recipe], results):  # another process has recorded it meanwhile
+            continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
                 done = do_run(recipe, results, runs, shelf, progress, deadline)
             except OutOfTimeError as error:
                 stopped = str(error)
+                left.append(run_name(recipe))
+            except RunBusyError:
+                busy.append(run_name(recipe))
         for warning in caught:
             typer.echo(f"warning: {warning.message}", err=True)
-        if stopped:
-            break
-        recorded += 1
-        typer.echo(f"{run_name(recipe)}: {_told(done.metrics)}, {done.seconds / 60:.1f} minutes")
-    left = [run_name(recipe) for recipe in missing[recorded:]]
+        if run_name(recipe) not in left + busy:
+            recorded += 1
+            typer.echo(f"{run_name(recipe)}: {_told(done.metrics)}, {done.seconds / 60:.1f} minutes")
+    if busy:
+        typer.echo(f"left to the process that trains it or its teacher: {_some(busy)}")
     if left:
-        shown = ", ".join([*left[:NAMES_SHOWN], *([f"{len(left) - NAMES_SHOWN} more"] if left[NAMES_SHOWN:] else [])])
-        typer.echo(f"the time is over; {stopped or 'no run is under way'}; without a record: {shown}")
+        typer.echo(f"the time is over; {stopped or 'no run is under way'}; without a record: {_some(left)}")
+    left = [run_name(recipe) for recipe in missing if run_name(recipe) in left + busy]
     metrics = {"runs": [run_name(recipe) for recipe in chosen], "missing": left}
     write_result(context, json, metrics, seeds=sorted({recipe.seed for recipe in chosen}))
+
+
+def _some(names: list[str]) -> str:
+    more = [f"{len(names) - NAMES_SHOWN} more"] if names[NAMES_SHOWN:] else []
+    return ", ".join([*names[:NAMES_SHOWN], *more])
 
 
 @group.command("list", epilog="Example: tritforge experiment list table3")
