@@ -181,13 +181,16 @@ def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | No
         pruning.load(state.latency)
     log = _Log(folder, state.step, state.sums, recipe.tensorboard and workers.leads)
     batches = _Batches(recipe, dataset, device, generator, state.order, workers)
+    maps = compiled_maps(model, device) if recipe.compiled else model.maps
     resumed_from, began = state.step, time.perf_counter()
 
     for step in range(resumed_from, total if not state.finished else 0):
         epoch, position = divmod(step, per_epoch)
         images, labels, share = batches.take(epoch, position)
         rate = learning_rate(recipe, step, total)
-        loss, penalty = training_step(recipe, model, optimizer, rate, images, labels, teacher, pruning, workers, share)
+        loss, penalty = training_step(
+            recipe, model, optimizer, rate, images, labels, teacher, pruning, workers, share, maps
+        )
         if pruning is not None:
             pruning.after_step(step + 1)
         log.gather(loss, penalty)
@@ -240,6 +243,11 @@ def pruned_fraction(recipe: Recipe, model: Model) -> float:
     return zero_group_fraction(model, recipe.group_channels)
 
 
+def compiled_maps(model: Model, device: torch.device) -> Callable[[Tensor], dict[str, Tensor]]:
+    """``model.maps`` by ``torch.compile``: kernels that join operations and, on a GPU, a CUDA graph of them."""
+    return torch.compile(model.maps, mode="reduce-overhead" if device.type == "cuda" else None)
+
+
 def training_step(
     recipe: Recipe,
     model: Model,
@@ -251,10 +259,12 @@ def training_step(
     pruning: LatencyPruning | None = None,
     workers: Workers = ALONE,
     share: float = 1.0,
+    maps_of: Callable[[Tensor], dict[str, Tensor]] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step; returns the loss of labels and teacher, and the penalty, detached.
 
     With several processes, ``images`` and ``labels`` are this one's part of the batch, ``share`` of the whole.
+    ``maps_of`` stands for ``model.maps``, as :func:`compiled_maps` gives it.
     """
     model.train()
     if recipe.norm_statistics == "frozen":
@@ -266,7 +276,7 @@ def training_step(
     if recipe.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
-        maps = model.maps(images)
+        maps = (maps_of or model.maps)(images)
     logits = list(maps.values())[-1].float()
     loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
     if teacher is not None:

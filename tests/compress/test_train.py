@@ -232,3 +232,19 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     with locked(tmp_path), pytest.raises(RunBusyError, match="another process trains in"):
         train(SMALL, tmp_path, dataset=small_digits())
+
+
+def test_a_compiled_step_is_the_plain_one(tmp_path, monkeypatch):
+    """By a backend that runs the captured graph as it is: what is captured is the step, to the last bit."""
+    compiled, compile_ = [], torch.compile
+
+    def captured(function, **_):
+        compiled.append(function)
+        return compile_(function, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", captured)
+    data, recipe = small_digits(), replace(SMALL, epochs=2)
+    plain = train(recipe, tmp_path / "plain", dataset=data).model.state_dict()
+    graph = train(replace(recipe, compiled=True), tmp_path / "compiled", dataset=data).model.state_dict()
+    assert len(compiled) == 1
+    assert all(torch.equal(value, graph[name]) for name, value in plain.items())

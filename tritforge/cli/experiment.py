@@ -60,6 +60,7 @@ def run(
     schedule: ScheduleOption = "modern",
     threads: Annotated[int, typer.Option("--threads", help="Torch threads.", min=1)] = 1,
     device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
+    compiled: Annotated[bool, typer.Option(help="Compile the steps, for a GPU.")] = False,
     results: ResultsOption = RESULTS,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the run folders.")] = Path("runs/experiments"),
     json: JsonOption = None,
@@ -73,7 +74,12 @@ def run(
     from tritforge.compress.run_lock import RunBusyError
 
     deadline = None if budget is None else context.find_root().obj + 60 * budget
-    given: dict[str, Any] = {**data_values(data_folder), "threads": threads, "device": device}
+    given: dict[str, Any] = {
+        **data_values(data_folder),
+        "threads": threads,
+        "device": device,
+        "compiled": compiled,
+    }
     chosen = [replace(one, **given) for one in _chosen_runs(name, schedule, seeds, epochs, only)]
     missing = missing_runs(chosen, results)
     typer.echo(f"{name}: {len(chosen) - len(missing)} of {len(chosen)} runs recorded in {results}")
