@@ -11,7 +11,8 @@ module result_output
   input  logic clk_i,
   input  logic rst_i,
 
-  /// An image starts; one more may.
+  /// An image starts, where there was space since the one before it started: space does not go away before that,
+  /// although space_o may, when logits of the image before begin to come.
   input  logic reserve_i,
   output logic space_o,
 
@@ -166,11 +167,17 @@ module result_output
     assert (PassOutputs >= 8) else $fatal(1, "result_output: PassOutputs is %0d; at least 8 are needed", PassOutputs);
   end
 
+  // Room for the next image was there; the other images' logits lie in their own.
+  logic room_q;
+  always_ff @(posedge clk_i) room_q <= (room_q || space_o) && !reserve_i && !rst_i;
+
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin
       assert (32'(starts_q) == 32'(starts_held) + 32'(reserved_q) - 32'(counts_held))
       else $error("result_output: room for results is not what is held and reserved");
-      assert (!reserve_i || space_o) else $error("result_output: an image started without space");
+      assert (!reserve_i || room_q || space_o) else $error("result_output: an image started without space");
+      assert (32'(half_held[Halves-1]) + 32'(reserved_q) * ImageQuads - 32'(arrived_q) <= Quads)
+      else $error("result_output: more logits may come than there is room for");
       assert (!start_valid_i || (start_ready && counts_ready && 32'(reserved_q) > 32'(counts_held)))
       else $error("result_output: a result was started that was not reserved");
       assert (!quad_valid_i || (half_ready == '1 && counts_valid))
