@@ -36,7 +36,7 @@ IMAGES = 8
 """Images in a row whose times are followed; the mean distance is that of the later half."""
 WRITE_TO_START = 2
 """image_input, sequencer: from the write of an image's last word to the image's entry."""
-END_TO_INPUT = 4
+END_TO_INPUT = 2
 """sequencer, image_input: from the end of the image that had a buffer to the next beat into it."""
 
 
