@@ -31,7 +31,7 @@ def resnet_network(
     zero_groups: float = 0.5,
     *,
     activation_bits: int = 8,
-    stem_bits: int = 8,
+    stem_bits: int = 5,
     group_channels: int = 16,
     classes: int = 10,
     seed: int = 0,
@@ -42,7 +42,7 @@ def resnet_network(
         depth: 20, 32, 44 or 56 layers.
         zero_groups: part of the groups of every ternary layer that is zero, rounded to a whole number of them.
         activation_bits: ``A``, 8 or 16.
-        stem_bits: weight bits of the stem, 3 to 9; 8 bits are seven planes, two passes of the PE's quads; 5 bits one.
+        stem_bits: weight bits of the stem, 3 to 9; 5 bits are four planes, one pass of the PE's quads.
         group_channels: ``C_g``, 8 or 16: a group is ``C_g`` x 3 x 3 weights.
         classes: logits.
         seed: of the weights.

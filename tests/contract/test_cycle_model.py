@@ -200,7 +200,7 @@ def test_more_active_groups_never_take_fewer_cycles() -> None:
 def test_the_goals_of_resnet_20_hold() -> None:
     """The accelerator's aims at P = 16, 8 bits: cycles an image, and efficiency of skipping, by the model."""
     for zero_groups, efficiency in ((0.25, 0.97), (0.5, 0.94), (0.75, 0.8)):
-        network = resnet_network(20, zero_groups, stem_bits=5)
+        network = resnet_network(20, zero_groups)
         parameters = fitting_parameters(network, AcceleratorParameters())
         sparse, dense = (predict(lower(network, parameters, every_group=flag)) for flag in (False, True))
         speedup = dense.cycles_per_image / sparse.cycles_per_image

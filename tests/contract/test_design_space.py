@@ -60,7 +60,7 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> 
 
 @pytest.mark.parametrize("group_channels", [8, 16])
 def test_resnets_have_exactly_the_asked_zero_groups_whatever_a_group_is(group_channels: int) -> None:
-    network = resnet_network(20, 0.5, stem_bits=5, group_channels=group_channels)
+    network = resnet_network(20, 0.5, group_channels=group_channels)
     assert network.group_channels == group_channels
     for layer in network.ternary_layers():
         assert layer.stored is not None and 2 * layer.stored.sum() == layer.stored.size

@@ -78,15 +78,15 @@ def test_every_group_costs_what_it_issues_and_more(seed: int) -> None:
 def test_half_the_groups_of_a_resnet_save_most_of_half_the_additions() -> None:
     sparse, dense = (
         energy(lower(network, fitting_parameters(network, PARAMETERS)))
-        for network in (resnet_network(20, zero, stem_bits=5) for zero in (0.5, 0.0))
+        for network in (resnet_network(20, zero) for zero in (0.5, 0.0))
     )
     assert 0.5 < sparse.adders / dense.adders < 0.55
     assert isinstance(sparse, Energy) and sparse.total < dense.total
 
 
 def test_wider_activations_cost_more() -> None:
-    narrow = resnet_network(20, 0.5, stem_bits=5)
-    wide = resnet_network(20, 0.5, stem_bits=5, activation_bits=16)
+    narrow = resnet_network(20, 0.5)
+    wide = resnet_network(20, 0.5, activation_bits=16)
     few = energy(lower(narrow, PARAMETERS))
     many = energy(lower(wide, replace(PARAMETERS, activation_bits=16)))
     assert all(asdict(few)[name] <= asdict(many)[name] for name in asdict(few))

@@ -17,9 +17,6 @@ from tritforge.network_file import network_digest
 from tritforge.parameters import AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 
-STEM_BITS = 5
-"""Weight bits of the benchmarks' stem: four bit planes, one pass of the PE's quads."""
-
 group = typer.Typer(
     help="Measure the accelerator, and a step of training, each time with its baseline in the same run.",
     no_args_is_help=True,
@@ -84,7 +81,7 @@ def network(
     from tritforge.sim.accelerator_simulation import build_accelerator
     from tritforge.sim.bench_network import pieces, summary
 
-    held = resnet_network(depth, zero_groups, activation_bits=bits, stem_bits=STEM_BITS, seed=seed)
+    held = resnet_network(depth, zero_groups, activation_bits=bits, seed=seed)
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits)
     parts = pieces(images, dense_images)
     for every_group in (False, True):
@@ -116,7 +113,7 @@ def _network_piece(
     from tritforge.sim.bench_network import run_piece
 
     bits = parameters.activation_bits
-    held = resnet_network(depth, zero_groups, activation_bits=bits, stem_bits=STEM_BITS, seed=seed)
+    held = resnet_network(depth, zero_groups, activation_bits=bits, seed=seed)
     inputs = {"network": network_digest(held), "parameters": asdict(parameters), "piece": asdict(piece), "seed": seed}
 
     def work(_: Path) -> dict[str, Any]:

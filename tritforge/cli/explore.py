@@ -17,9 +17,6 @@ from tritforge.network_file import load_network, network_digest
 from tritforge.parameters import DEPTHS, AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 
-STEM_BITS = 5
-"""Weight bits of the random ResNet's stem, as in the benchmarks."""
-
 PES, GROUP_CHANNELS, BITS, PASS_OUTPUTS = [4, 8, 16, 32], [8, 16], [8, 16], [32, 64, 128]
 
 XC7Z020 = {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220}
@@ -113,7 +110,6 @@ def _modelled(out: Path, held: Network | None, zero_groups: float, seed: int, pa
         zero_groups,
         activation_bits=parameters.activation_bits,
         group_channels=parameters.group_channels,
-        stem_bits=STEM_BITS,
         seed=seed,
     )
 
