@@ -13,7 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -148,11 +148,13 @@ def train(
         CheckpointError: the checkpoint cannot be read.
         RunBusyError: another process trains in the folder.
     """
-    with joined(recipe) as workers, locked(Path(folder)) if workers.leads else nullcontext():
-        return _train(recipe, Path(folder), dataset or recipe_dataset(recipe), advance, workers)
+    with joined(recipe) as workers, ExitStack() as held:
+        return _train(recipe, Path(folder), dataset or recipe_dataset(recipe), advance, workers, held)
 
 
-def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | None, workers: Workers) -> TrainingRun:
+def _train(
+    recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | None, workers: Workers, held: ExitStack
+) -> TrainingRun:
     torch.set_num_threads(recipe.threads)
     device = _device(recipe)
     torch.manual_seed(recipe.seed)
@@ -163,6 +165,8 @@ def _train(recipe: Recipe, folder: Path, dataset: Dataset, advance: Advance | No
     per_epoch = steps_per_epoch(recipe, dataset)
     total = per_epoch * recipe.epochs
     pruning = LatencyPruning(recipe, model, total) if recipe.latency_target > 0 else None
+    if workers.leads:
+        held.enter_context(locked(folder))
     state = _resume(recipe, folder, model, optimizer, generator, teacher)
     if state is None:
         if workers.leads:
