@@ -21,25 +21,29 @@ def round_half_up(values: Tensor) -> Tensor:
 
 
 class _Requantise(torch.autograd.Function):
-    """``level * scale``, with a straight-through gradient inside the range.
+    """``level * scale`` in the values' type, worked out in fp32, with a straight-through gradient inside the range.
 
-    Few passes over the map: autograd's own division, clamp and rounding take four times as long.
+    Few passes over the map: autograd's own division, clamp and rounding take four times as long, and a map that stays
+    in bfloat16 between its batch norm and the next convolution is not converted twice in each direction.
 
-    The mask of what lies inside the range is kept in fp32, because a product with booleans is slow. It stands first in
-    the backward product, whose memory layout follows the first factor: the gradient of a mean over pixels has none of
-    its own, and one in another layout than the maps makes every batch norm before it several times slower.
+    The mask of what lies inside the range is kept in the values' type, because a product with booleans is slow. It
+    stands first in the backward product, whose memory layout follows the first factor: the gradient of a mean over
+    pixels has none of its own, and one in another layout than the maps makes every batch norm before it several times
+    slower.
     """
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, scale: Tensor, top: int) -> Tensor:
-        ratio = values / scale
+        ratio = values.float() / scale
         levels = ratio.clamp(0, top)
-        ctx.save_for_backward(ratio.eq_(levels), scale)
-        return levels.add_(0.5).floor_().mul_(scale)
+        ctx.save_for_backward(ratio.eq_(levels).to(values.dtype), scale)
+        return levels.add_(0.5).floor_().mul_(scale).to(values.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         inside, scale = ctx.saved_tensors
+        if inside.dtype != torch.float32:
+            return inside * gradients[0], None, None
         return (inside * scale).mul_(gradients[0]).div_(scale), None, None
 
 
@@ -71,9 +75,8 @@ class ActivationQuantiser(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         with torch.autocast(values.device.type, enabled=False):
-            values = values.float()
             if self.training and self.tracking:
-                self._track(largest_of_all(values.detach().amax()))
+                self._track(largest_of_all(values.detach().amax().float()))
             return _Requantise.apply(values, self.scale, self.top)
 
     def _track(self, largest: Tensor) -> None:

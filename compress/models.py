@@ -56,7 +56,6 @@ class ConvStage(nn.Module):
     def forward(self, maps: Tensor, residual: Tensor | None = None) -> Tensor:
         values = self.norm(self.conv(maps))
         if residual is not None:
-            # A quantised residual is fp32, and so then is the sum; a float one keeps what autocast gives.
             values = values + option_a(residual, values)
         return self.activation(values)
 

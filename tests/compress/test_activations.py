@@ -80,3 +80,16 @@ def test_gradient_is_the_plain_formula_in_the_layout_of_the_maps():
     inside = (values >= 0) & (values / module.scale <= module.top)
     assert torch.equal(values.grad, outputs.grad * module.scale * inside / module.scale)
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_bfloat16_map_is_worked_out_in_fp32_and_stays_bfloat16():
+    module = quantiser(0.013)
+    values = (torch.randn(2000) * 2).bfloat16().requires_grad_()
+    result = module(values)
+    assert result.dtype == torch.bfloat16
+    exact = module.levels(values.detach().float()) * module.scale
+    assert torch.equal(result, exact.bfloat16())
+    gradient = torch.randn(2000).bfloat16()
+    result.backward(gradient)
+    inside = (values.float() >= 0) & (values.float() / module.scale <= module.top)
+    assert values.grad.dtype == torch.bfloat16 and torch.equal(values.grad, gradient * inside)
