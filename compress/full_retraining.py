@@ -20,7 +20,7 @@ from tritforge.compress.evaluation import settle_statistics, track_scales
 from tritforge.compress.export import export_network
 from tritforge.compress.models import Model
 from tritforge.compress.partial_update import UpdateSettings, training_batches
-from tritforge.compress.train import one_cycle
+from tritforge.compress.schedules import one_cycle
 from tritforge.network import Network
 
 

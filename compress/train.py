@@ -12,7 +12,7 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from tritforge.compress.latency import LatencyPruning
 from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import FIELDS, NOT_DECISIVE, Recipe
 from tritforge.compress.run_lock import locked
+from tritforge.compress.schedules import learning_rate
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.compress.workers import Workers, joined, workers_around
 from tritforge.errors import RecipeError
@@ -92,26 +93,6 @@ def steps_per_epoch(recipe: Recipe, dataset: Dataset) -> int:
     """Optimiser steps of an epoch; a last batch of a single image a process is left out, batch norm cannot take it."""
     full, rest = divmod(len(dataset.train), recipe.batch_size)
     return full + (rest >= 2 * workers_around().count)
-
-
-def one_cycle(step: int, total: int, peak: float, warmup_fraction: float) -> float:
-    """Learning rate of a step: a linear rise to ``peak``, then half a cosine down to 0."""
-    warmup = warmup_fraction * total
-    if step < warmup:
-        return peak * (step + 1) / (warmup + 1)
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
-
-
-def steps_down(step: int, total: int, start: float, milestones: Sequence[float], decay: float) -> float:
-    """Learning rate of a step: ``start``, times ``decay`` from each milestone on, a fraction of all steps."""
-    return start * decay ** sum(step >= milestone * total for milestone in milestones)
-
-
-def learning_rate(recipe: Recipe, step: int, total: int) -> float:
-    """Learning rate of a step under the recipe's schedule."""
-    if recipe.schedule == "steps":
-        return steps_down(step, total, recipe.learning_rate, recipe.milestones, recipe.decay)
-    return one_cycle(step, total, recipe.learning_rate, recipe.warmup_fraction)
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -18,8 +18,9 @@ from tritforge.compress.deployed import model_of_checkpoint
 from tritforge.compress.models import INPUT_SCALE
 from tritforge.compress.recipe import load_recipe
 from tritforge.compress.run_lock import RunBusyError, locked
+from tritforge.compress.schedules import one_cycle
 from tritforge.compress.ternary import TernaryConv2d
-from tritforge.compress.train import CHECKPOINT_FILE, augmentation, one_cycle, remaining_steps, train
+from tritforge.compress.train import CHECKPOINT_FILE, augmentation, remaining_steps, train
 from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.errors import RecipeError, TritforgeError
 
