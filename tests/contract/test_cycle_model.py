@@ -229,3 +229,10 @@ def test_resnets_have_exactly_the_asked_zero_groups(depth: int) -> None:
     repeated = resnet_network(depth, 0.25)
     pairs = zip(network.convolutions(), repeated.convolutions(), strict=True)
     assert all((a.weights == b.weights).all() for a, b in pairs)
+
+
+def test_an_image_may_wait_for_a_buffer_and_the_next_one_not() -> None:
+    """Distances that the RTL took (``bench model --pes 32``): every second image comes in while its buffer is late."""
+    network = random_network(np.random.default_rng([0, 43]))
+    parameters = fitting_parameters(network, AcceleratorParameters(pes=32), every_group=False)
+    assert predict(lower(network, parameters), 6).distances == (223, 238, 223, 238, 223)
