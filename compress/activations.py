@@ -76,10 +76,11 @@ class ActivationQuantiser(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         with torch.autocast(values.device.type, enabled=False):
             if self.training and self.tracking:
-                self._track(largest_of_all(values.detach().amax().float()))
+                self.track(largest_of_all(values.detach().amax().float()))
             return _Requantise.apply(values, self.scale, self.top)
 
-    def _track(self, largest: Tensor) -> None:
+    def track(self, largest: Tensor) -> None:
+        """Move the peak towards a batch's largest value, a scalar."""
         largest = largest.clamp(min=0)
         moved = self.peak + self.momentum * (largest - self.peak)
         self.peak.copy_(torch.where(self.peak == 0, largest, moved))

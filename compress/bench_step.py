@@ -43,7 +43,7 @@ class StepSeconds:
 
 
 def step_recipes(
-    topology: str, batch_size: int, threads: int, bfloat16: bool, channels_last: bool
+    topology: str, batch_size: int, threads: int, bfloat16: bool, channels_last: bool, fused: bool
 ) -> dict[str, Recipe]:
     """The recipes whose steps are compared, by kind."""
     plain = Recipe(
@@ -54,6 +54,7 @@ def step_recipes(
         threads=threads,
         bfloat16=bfloat16,
         channels_last=channels_last,
+        fused=fused,
     )
     a8 = replace(plain, precision="ternary", penalty=5e-4, clipping=1.2)
     return {"plain": plain, "ternary": replace(a8, end_layers="float", activation_bits=32), "ternary_a8": a8}
@@ -67,6 +68,7 @@ def bench_steps(
     threads: int = 1,
     bfloat16: bool = True,
     channels_last: bool = True,
+    fused: bool = True,
     seed: int = 0,
     advance: Callable[[int], None] | None = None,
 ) -> StepSeconds:
@@ -83,7 +85,7 @@ def bench_steps(
     images = torch.randint(0, 256, (batch_size, *IMAGE), dtype=torch.uint8)
     labels = torch.randint(0, CLASSES, (batch_size,))
     runs = {}
-    for kind, recipe in step_recipes(topology, batch_size, threads, bfloat16, channels_last).items():
+    for kind, recipe in step_recipes(topology, batch_size, threads, bfloat16, channels_last, fused).items():
         model = build_model(recipe, IMAGE, CLASSES, IMAGE_ZERO)
         runs[kind] = recipe, model, make_optimizer(recipe, model)
     seconds: dict[str, list[float]] = {kind: [] for kind in runs}

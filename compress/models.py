@@ -6,11 +6,14 @@ fp32: its maps, divided by their scale, are the integer maps up to rounding.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tritforge.compress.activations import ActivationQuantiser
+from tritforge.compress.fused_stage import fused_stage, fusible
 from tritforge.compress.integer_weights import WEIGHT_BITS, IntegerConv2d, IntegerLinear
 from tritforge.compress.recipe import Recipe
 from tritforge.compress.ternary import TernaryConv2d, TernaryLinear
@@ -39,25 +42,54 @@ LAYER_KINDS = ("plain", "brevitas")
 
 def option_a(source: Tensor, like: Tensor) -> Tensor:
     """Option-A shortcut: every second pixel where the map shrank, and equally many zero channels on each side."""
-    stride = 1 if source.shape[2:] == like.shape[2:] else 2
-    zeros = (like.shape[1] - source.shape[1]) // 2
-    return functional.pad(source[:, :, ::stride, ::stride], (0, 0, 0, 0, zeros, zeros))
+    if source.shape == like.shape:
+        return source
+    return _OptionA.apply(source, 1 if source.shape[2:] == like.shape[2:] else 2, like.shape[1])
+
+
+class _OptionA(torch.autograd.Function):
+    """The shortcut with a gradient in the source's memory layout: autograd's own is in another, and slow to add."""
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, stride: int, channels: int) -> Tensor:
+        zeros = (channels - source.shape[1]) // 2
+        ctx.save_for_backward(source)
+        ctx.taken = slice(zeros, channels - zeros), slice(None, None, stride)
+        return functional.pad(source[:, :, ::stride, ::stride], (0, 0, 0, 0, zeros, zeros))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (source,) = ctx.saved_tensors
+        channels, pixels = ctx.taken
+        gradient = torch.zeros_like(source)
+        gradient[:, :, pixels, pixels] = gradients[0][:, channels]
+        return gradient, None, None
 
 
 class ConvStage(nn.Module):
-    """Convolution, batch norm, residual, and the only quantisation after all three."""
+    """Convolution, batch norm, residual, and the only quantisation after all three.
 
-    def __init__(self, conv: nn.Module, outputs: int, activation: nn.Module) -> None:
+    Args:
+        conv: the convolution.
+        outputs: its output channels.
+        activation: ReLU, quantiser or nothing.
+        fused: train by :mod:`tritforge.compress.fused_stage` where it can.
+    """
+
+    def __init__(self, conv: nn.Module, outputs: int, activation: nn.Module, fused: bool = False) -> None:
         super().__init__()
         self.conv = conv
         self.norm = nn.BatchNorm2d(outputs)
         self.activation = activation
+        self.fused = fused
 
     def forward(self, maps: Tensor, residual: Tensor | None = None) -> Tensor:
-        values = self.norm(self.conv(maps))
-        if residual is not None:
-            values = values + option_a(residual, values)
-        return self.activation(values)
+        values = self.conv(maps)
+        shortcut = None if residual is None else option_a(residual, values)
+        if self.fused and fusible(values, self.norm, self.activation):
+            return fused_stage(values, shortcut, self.norm, self.activation)
+        values = self.norm(values)
+        return self.activation(values if shortcut is None else values + shortcut)
 
 
 class PoolStage(nn.Module):
@@ -95,6 +127,7 @@ class Model(nn.Module):
         layers: ``plain`` or ``brevitas`` ternary layers.
         end_layers: weights of the first and last layer, ``integer``, ``ternary`` or ``float``.
         end_layer_bits: width of integer ones.
+        fused: train by the compiled passes of :mod:`tritforge.compress.fused_stage`, on a CPU.
     """
 
     zero_point: Tensor
@@ -108,6 +141,7 @@ class Model(nn.Module):
         layers: str = "plain",
         end_layers: str = "integer",
         end_layer_bits: int = WEIGHT_BITS,
+        fused: bool = False,
     ) -> None:
         super().__init__()
         self.topology = topology
@@ -115,6 +149,7 @@ class Model(nn.Module):
         self.activation_bits = FLOAT_BITS if precision == "float" else activation_bits
         self.end_layers = "float" if precision == "float" else end_layers
         self.end_layer_bits = end_layer_bits
+        self.fused = fused
         self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.stages = nn.ModuleDict()
         for node in topology.nodes:
@@ -134,7 +169,8 @@ class Model(nn.Module):
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
         if not node.rectified:
             return ConvStage(conv, node.outputs, nn.Identity())
-        return ConvStage(conv, node.outputs, nn.ReLU() if real_maps else ActivationQuantiser(self.activation_bits))
+        activation = nn.ReLU() if real_maps else ActivationQuantiser(self.activation_bits)
+        return ConvStage(conv, node.outputs, activation, self.fused)
 
     def _convolution(self, node: ConvNode, ternary_layer: type[nn.Module]) -> nn.Module:
         shape = (node.inputs, node.outputs, node.kernel, node.stride)
@@ -197,6 +233,7 @@ def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_
         recipe.layers,
         recipe.end_layers,
         recipe.end_layer_bits,
+        recipe.fused and not recipe.compiled,
     )
     return model.to(memory_format=torch.channels_last) if recipe.channels_last else model  # type: ignore[call-overload]
 

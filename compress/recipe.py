@@ -68,6 +68,7 @@ class Recipe:
     bfloat16: bool = False
     channels_last: bool = False
     compiled: bool = False
+    fused: bool = False
     checkpoint_steps: int = 200
     tensorboard: bool = False
 
@@ -78,7 +79,7 @@ class Recipe:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
-NOT_DECISIVE = ("threads", "compiled", "checkpoint_steps", "tensorboard", "data_folder")
+NOT_DECISIVE = ("threads", "compiled", "fused", "checkpoint_steps", "tensorboard", "data_folder")
 """Keys that say where and how a run is computed, not which run it is."""
 _TYPES = get_type_hints(Recipe)
 

@@ -244,13 +244,14 @@ def step(
     threads: Annotated[int, typer.Option("--threads", help="Threads of torch.", min=1)] = 1,
     bfloat16: Annotated[bool, typer.Option(help="Autocast to bfloat16.")] = True,
     channels_last: Annotated[bool, typer.Option(help="Memory layout of maps and weights.")] = True,
+    fused: Annotated[bool, typer.Option(help="Joined passes over maps.")] = True,
     seed: Annotated[int, typer.Option("--seed", help="Seed of weights and pixels.")] = 0,
     json: JsonOption = None,
 ) -> None:
     """Seconds of an optimiser step on the CPU: full precision, ternary with penalty, and with 8-bit activations too."""
     from tritforge.compress.bench_step import WARM_UP, bench_steps
 
-    options: dict[str, Any] = {"threads": threads, "bfloat16": bfloat16, "channels_last": channels_last}
+    options: dict[str, Any] = {"threads": threads, "bfloat16": bfloat16, "channels_last": channels_last, "fused": fused}
     with progress("training", total=3 * (WARM_UP + repeats)) as advance:
         seconds = bench_steps(f"resnet{depth}", batch, repeats, seed=seed, advance=advance, **options)
     figures = asdict(seconds)

@@ -61,6 +61,7 @@ def run(
     threads: Annotated[int, typer.Option("--threads", help="Torch threads.", min=1)] = 1,
     device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
     compiled: Annotated[bool, typer.Option(help="Compile the steps, for a GPU.")] = False,
+    fused: Annotated[bool, typer.Option(help="On a CPU, join the passes over maps; needs a C++ compiler.")] = True,
     results: ResultsOption = RESULTS,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the run folders.")] = Path("runs/experiments"),
     json: JsonOption = None,
@@ -79,6 +80,7 @@ def run(
         "threads": threads,
         "device": device,
         "compiled": compiled,
+        "fused": fused,
     }
     chosen = [replace(one, **given) for one in _chosen_runs(name, schedule, seeds, epochs, only)]
     missing = missing_runs(chosen, results)
