@@ -31,35 +31,20 @@ class _Stage(torch.autograd.Function):
         norm: nn.BatchNorm2d,
         quantiser: ActivationQuantiser | None,
     ) -> Tensor:
-        mean, variance = stage_kernels.statistics(maps)
-        _track(norm, mean, variance, maps.numel() // maps.shape[1])
-        inverse = (variance + norm.eps).rsqrt()
-        factor = weight * inverse
-        offset = bias - mean * factor
-        if quantiser is None:
-            out, mask = stage_kernels.rectify(maps, residual, factor, offset)
-        else:
-            out, peak = stage_kernels.largest(maps, residual, factor, offset)
+        out, largest, means, inverses = stage_kernels.forward(maps, residual, norm, quantiser is None)
+        rectified, mask = out, None
+        if quantiser is not None:
             if quantiser.tracking:
-                quantiser.track(largest_of_all(torch.tensor(peak)))
-            mask = stage_kernels.quantise(out, float(quantiser.scale), quantiser.top)
-        ctx.save_for_backward(maps, mask, mean, inverse, weight)
+                quantiser.track(largest_of_all(torch.tensor(largest)))
+            rectified, mask = None, stage_kernels.quantise(out, float(quantiser.scale), quantiser.top)
+        ctx.save_for_backward(rectified, mask, maps, weight, means, inverses)
         ctx.joined = residual is not None
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        maps, mask, mean, inverse, weight = ctx.saved_tensors
-        count = maps.numel() // maps.shape[1]
         gradient = gradients[0].contiguous(memory_format=ROWS)
-        inner, of_bias, products = stage_kernels.masked(gradient, mask, maps, mean)
-        of_weight = products * inverse
-        slope = weight * inverse
-        factor = -slope * inverse * of_weight / count
-        offset = -slope * of_bias / count - mean * factor
-        of_maps = torch.empty_like(inner) if ctx.joined else inner
-        stage_kernels.backward(inner, maps, slope, factor, offset, of_maps)
-        return of_maps, inner if ctx.joined else None, of_weight.float(), of_bias.float(), None, None
+        return *stage_kernels.backward(gradient, *ctx.saved_tensors, ctx.joined), None, None
 
 
 def fusible(maps: Tensor, norm: nn.BatchNorm2d, activation: nn.Module) -> bool:
@@ -90,11 +75,3 @@ def fused_stage(maps: Tensor, residual: Tensor | None, norm: nn.BatchNorm2d, act
         residual = residual.to(maps.dtype).contiguous(memory_format=ROWS)
     quantiser = activation if isinstance(activation, ActivationQuantiser) else None
     return _Stage.apply(maps, residual, norm.weight, norm.bias, norm, quantiser)
-
-
-@torch.no_grad()
-def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    norm.num_batches_tracked += 1
-    unbiased = variance * (count / max(1, count - 1))
-    for running, value in ((norm.running_mean, mean), (norm.running_var, unbiased)):
-        running += norm.momentum * (value - running)

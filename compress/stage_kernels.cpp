@@ -1,14 +1,15 @@
 // Passes over the maps of a stage: batch norm, residual, activation, and their gradients.
 //
-// A map lies as rows of channels (channels last). It is taken as `rows` x `blocks` of 64 neighbouring values: channels
-// that divide 64 give one block, whose lanes repeat them, multiples of 64 several. What belongs to a channel (a factor,
-// an offset) comes as one value for each lane of a block, and sums go out in the same way.
+// A map lies as rows of channels (channels last). It is taken as rows of blocks of 64 neighbouring values, the lanes:
+// channels that divide 64 make one block, whose lanes repeat them, multiples of 64 several. Every pass is one function of
+// blocks and rows; what belongs to a channel (a factor, an offset, a sum) is spread over lanes, and gathered from them.
 //
 // Sums run over chunks of rows in fp32 and over the chunks, in their order, in fp64: however many threads share the
 // work, the result is the same.
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <thread>
@@ -47,13 +48,13 @@ inline Vector read(const void* from) {
 
 inline Floats load(const float* from) { return read<Floats>(from); }
 
-inline Floats load(const Bfloat16* from) {
-    return as<Floats>(__builtin_convertvector(read<Halves>(from), Words) << 16);
-}
+inline Floats widened(const Halves& bits) { return as<Floats>(__builtin_convertvector(bits, Words) << 16); }
 
-inline double load_one(const float* from) { return *from; }
+inline Floats load(const Bfloat16* from) { return widened(read<Halves>(from)); }
 
-inline double load_one(const Bfloat16* from) { return as<float>(uint32_t(from->bits) << 16); }
+inline double one(const float* from) { return *from; }
+
+inline double one(const Bfloat16* from) { return as<float>(uint32_t(from->bits) << 16); }
 
 inline void store(float* to, const Floats& value) { std::memcpy(to, &value, sizeof value); }
 
@@ -82,40 +83,51 @@ inline Floats kept<Bfloat16>(const Floats& value) {
     return as<Floats>(rounded(value) & 0xffff0000u);
 }
 
-// Masks are all ones or zeros, 16 bits wide.
-typedef int16_t Masks;
+// What tells where gradients pass: a ReLU's own map, where it is not 0, or 16 bits, all ones or zeros.
+typedef int16_t Mask;
 typedef int16_t MaskVector __attribute__((vector_size(2 * WIDTH)));
 
-inline void store_mask(Masks* to, const Ints& mask) {
+inline void store_mask(Mask* to, const Ints& mask) {
     const MaskVector narrow = __builtin_convertvector(mask, MaskVector);
     std::memcpy(to, &narrow, sizeof narrow);
 }
 
-inline Floats load_masked(const Bfloat16* from, const Masks* mask) {
-    return as<Floats>(__builtin_convertvector(read<Halves>(from) & read<Halves>(mask), Words) << 16);
+inline Floats load_passing(const Bfloat16* from, const Mask* mask) {
+    return widened(read<Halves>(from) & read<Halves>(mask));
 }
 
-inline Floats load_masked(const float* from, const Masks* mask) {
+inline Floats load_passing(const Bfloat16* from, const Bfloat16* rectified) {
+    return widened(read<Halves>(from) & Halves(read<Halves>(rectified) != 0));
+}
+
+inline Floats load_passing(const float* from, const Mask* mask) {
     return as<Floats>(read<Ints>(from) & __builtin_convertvector(read<MaskVector>(mask), Ints));
 }
 
+inline Floats load_passing(const float* from, const float* rectified) {
+    return as<Floats>(read<Ints>(from) & Ints(read<Floats>(rectified) != 0.0f));
+}
+
 struct Shape {
-    int64_t rows, blocks;
+    int64_t pixels, channels;
     int threads;
 
-    int64_t chunks() const { return (rows + CHUNK - 1) / CHUNK; }
+    int64_t blocks() const { return std::max<int64_t>(1, channels / LANES); }
+    int64_t rows() const { return pixels * channels / (LANES * blocks()); }
+    int64_t lanes() const { return LANES * blocks(); }
+    int64_t chunks() const { return (rows() + CHUNK - 1) / CHUNK; }
 };
 
 // Calls work(block, first row, row behind the last, chunk) for every chunk of every block.
 template <class Work>
 void each_chunk(const Shape& shape, const Work& work) {
-    const int64_t chunks = shape.chunks(), pieces = chunks * shape.blocks;
+    const int64_t blocks = shape.blocks(), rows = shape.rows(), pieces = shape.chunks() * blocks;
     std::atomic<int64_t> next{0};
     const auto take = [&] {
         for (int64_t piece; (piece = next++) < pieces;) {
             // Blocks of the same rows follow each other: they lie beside each other in memory.
-            const int64_t block = piece % shape.blocks, chunk = piece / shape.blocks;
-            work(block, chunk * CHUNK, std::min(shape.rows, (chunk + 1) * CHUNK), chunk);
+            const int64_t block = piece % blocks, chunk = piece / blocks;
+            work(block, chunk * CHUNK, std::min(rows, (chunk + 1) * CHUNK), chunk);
         }
     };
     std::vector<std::thread> helpers;
@@ -126,15 +138,15 @@ void each_chunk(const Shape& shape, const Work& work) {
 
 // Two sums of each lane, gathered by chunk.
 struct Sums {
-    explicit Sums(const Shape& shape) : shape(shape), partial(shape.chunks() * shape.blocks * 2 * LANES) {}
+    explicit Sums(const Shape& shape) : shape(shape), partial(2 * shape.chunks() * shape.lanes()) {}
 
-    float* of(int64_t block, int64_t chunk) { return &partial[(chunk * shape.blocks + block) * 2 * LANES]; }
+    float* of(int64_t block, int64_t chunk) { return &partial[2 * (chunk * shape.lanes() + block * LANES)]; }
 
-    void add_up(double* first, double* second) {
-        std::fill_n(first, shape.blocks * LANES, 0.0);
-        std::fill_n(second, shape.blocks * LANES, 0.0);
+    void add_up(std::vector<double>& first, std::vector<double>& second) {
+        first.assign(shape.lanes(), 0.0);
+        second.assign(shape.lanes(), 0.0);
         for (int64_t chunk = 0; chunk < shape.chunks(); ++chunk)
-            for (int64_t block = 0; block < shape.blocks; ++block)
+            for (int64_t block = 0; block < shape.blocks(); ++block)
                 for (int lane = 0; lane < LANES; ++lane) {
                     first[block * LANES + lane] += of(block, chunk)[lane];
                     second[block * LANES + lane] += of(block, chunk)[LANES + lane];
@@ -147,11 +159,12 @@ struct Sums {
 
 // One value for each lane of a block, held in registers.
 struct Lanes {
+    Lanes() : at{} {}
+
     template <class Element>
     explicit Lanes(const Element* values) {
         for (int i = 0; i < VECTORS; ++i) at[i] = load(values + i * WIDTH);
     }
-    Lanes() : at{} {}
 
     void write(float* to) const {
         for (int i = 0; i < VECTORS; ++i) store(to + i * WIDTH, at[i]);
@@ -160,15 +173,31 @@ struct Lanes {
     Floats at[VECTORS];
 };
 
-// Mean and variance of each lane. Sums are of distances from the lane's first value: a mean far from 0 costs no digits.
+// Values of channels, repeated for the lanes.
+struct Spread {
+    explicit Spread(const Shape& shape) : channels(shape.channels), lanes(shape.lanes()) {}
+
+    void set(int64_t channel, double value) {
+        for (size_t lane = channel; lane < lanes.size(); lane += channels) lanes[lane] = float(value);
+    }
+
+    Lanes of(int64_t block) const { return Lanes(&lanes[block * LANES]); }
+
+    int64_t channels;
+    std::vector<float> lanes;
+};
+
+// Mean and biased variance of each channel. Sums are of distances from a lane's first value, so that a mean far from 0
+// costs no digits.
 template <class Element>
-void statistics(const Shape& shape, const Element* values, double* means, double* variances) {
+void statistics(const Shape& shape, const Element* maps, double* means, double* variances) {
     Sums partial(shape);
+    const int64_t blocks = shape.blocks();
     each_chunk(shape, [&](int64_t block, int64_t row, int64_t end, int64_t chunk) {
-        const Lanes first(values + block * LANES);
+        const Lanes first(maps + block * LANES);
         Lanes sum, square;
         for (; row < end; ++row) {
-            const Element* from = values + (row * shape.blocks + block) * LANES;
+            const Element* from = maps + (row * blocks + block) * LANES;
 #pragma GCC unroll 4
             for (int i = 0; i < VECTORS; ++i) {
                 const Floats distance = load(from + i * WIDTH) - first.at[i];
@@ -179,128 +208,163 @@ void statistics(const Shape& shape, const Element* values, double* means, double
         sum.write(partial.of(block, chunk));
         square.write(partial.of(block, chunk) + LANES);
     });
-    partial.add_up(means, variances);
-    for (int64_t lane = 0; lane < shape.blocks * LANES; ++lane) {
-        const double distance = means[lane] / shape.rows;
-        variances[lane] = std::max(0.0, variances[lane] / shape.rows - distance * distance);
-        means[lane] = distance + load_one(values + lane);
+    std::vector<double> mean, spread;
+    partial.add_up(mean, spread);
+    const double rows = shape.rows(), repeats = double(shape.lanes()) / shape.channels;
+    for (int64_t lane = 0; lane < shape.lanes(); ++lane) {
+        const double distance = mean[lane] / rows;
+        spread[lane] = spread[lane] / rows - distance * distance;
+        mean[lane] = distance + one(maps + lane);
+    }
+    for (int64_t channel = 0; channel < shape.channels; ++channel) {
+        double sum = 0.0, within = 0.0, between = 0.0;
+        for (int64_t lane = channel; lane < shape.lanes(); lane += shape.channels) sum += mean[lane];
+        const double centre = sum / repeats;
+        for (int64_t lane = channel; lane < shape.lanes(); lane += shape.channels) {
+            within += spread[lane];
+            between += (mean[lane] - centre) * (mean[lane] - centre);
+        }
+        means[channel] = centre;
+        variances[channel] = std::max(0.0, (within + between) / repeats);
     }
 }
 
-// A normalised value with the residual added, each rounded to the element type.
-template <class Element>
-inline Floats normalised(const Element* value, const Element* residual, const Floats& factor, const Floats& offset) {
-    const Floats normal = kept<Element>(load(value) * factor + offset);
-    return residual ? kept<Element>(normal + load(residual)) : normal;
-}
-
-template <class Element>
-void rectify(
-    const Shape& shape, const Element* values, const Element* residual, const float* factors, const float* offsets,
-    Element* out, Masks* mask) {
-    each_chunk(shape, [&](int64_t block, int64_t row, int64_t end, int64_t) {
-        const Lanes factor(factors + block * LANES), offset(offsets + block * LANES);
-        for (; row < end; ++row) {
-            const int64_t place = (row * shape.blocks + block) * LANES;
-#pragma GCC unroll 4
-            for (int i = 0; i < VECTORS; ++i) {
-                const int64_t here = place + i * WIDTH;
-                const Floats value =
-                    normalised(values + here, residual ? residual + here : nullptr, factor.at[i], offset.at[i]);
-                const Ints above = value > 0.0f;
-                store(out + here, above | (value != value) ? value : Floats{});
-                store_mask(mask + here, above);
-            }
-        }
-    });
-}
-
-template <class Element>
-float largest(
-    const Shape& shape, const Element* values, const Element* residual, const float* factors, const float* offsets,
+// Writes the normalised values with the residual added, each rounded to the element type, rectified where asked for;
+// returns the largest of what was not.
+template <bool RECTIFIED, class Element>
+float normalise(
+    const Shape& shape, const Element* maps, const Element* residual, const Spread& factors, const Spread& offsets,
     Element* out) {
-    std::vector<Floats> most(shape.chunks() * shape.blocks);
+    const int64_t blocks = shape.blocks();
+    std::vector<Floats> most(shape.chunks() * blocks);
     each_chunk(shape, [&](int64_t block, int64_t row, int64_t end, int64_t chunk) {
-        const Lanes factor(factors + block * LANES), offset(offsets + block * LANES);
+        const Lanes factor = factors.of(block), offset = offsets.of(block);
         Floats high = Floats{} - __builtin_inff();
         for (; row < end; ++row) {
-            const int64_t place = (row * shape.blocks + block) * LANES;
+            const int64_t place = (row * blocks + block) * LANES;
 #pragma GCC unroll 4
             for (int i = 0; i < VECTORS; ++i) {
                 const int64_t here = place + i * WIDTH;
-                const Floats value =
-                    normalised(values + here, residual ? residual + here : nullptr, factor.at[i], offset.at[i]);
+                Floats value = kept<Element>(load(maps + here) * factor.at[i] + offset.at[i]);
+                if (residual) value = kept<Element>(value + load(residual + here));
+                if (RECTIFIED)
+                    value = value <= 0.0f ? Floats{} : value;
+                else
+                    high = high > value ? high : value;
                 store(out + here, value);
-                high = high > value ? high : value;
             }
         }
-        most[chunk * shape.blocks + block] = high;
+        most[chunk * blocks + block] = high;
     });
-    float result = -__builtin_inff();
+    float largest = -__builtin_inff();
     for (const Floats& high : most)
-        for (int lane = 0; lane < WIDTH; ++lane) result = std::max(result, high[lane]);
-    return result;
+        for (int lane = 0; lane < WIDTH; ++lane) largest = std::max(largest, high[lane]);
+    return largest;
 }
 
+// Batch norm with the statistics of the maps; means and inverse deviations are kept for the gradients.
+template <bool RECTIFIED, class Element>
+float forward(
+    const Shape& shape, const Element* maps, const Element* residual, const float* weight, const float* bias,
+    float* running_mean, float* running_variance, double momentum, double epsilon, double* means, double* inverses,
+    Element* out) {
+    std::vector<double> variances(shape.channels);
+    statistics(shape, maps, means, variances.data());
+    const double unbiased = shape.pixels / std::max(1.0, shape.pixels - 1.0);
+    Spread factors(shape), offsets(shape);
+    for (int64_t channel = 0; channel < shape.channels; ++channel) {
+        running_mean[channel] += momentum * (means[channel] - running_mean[channel]);
+        running_variance[channel] += momentum * (variances[channel] * unbiased - running_variance[channel]);
+        inverses[channel] = 1.0 / std::sqrt(variances[channel] + epsilon);
+        const double factor = weight[channel] * inverses[channel];
+        factors.set(channel, factor);
+        offsets.set(channel, bias[channel] - means[channel] * factor);
+    }
+    return normalise<RECTIFIED>(shape, maps, residual, factors, offsets, out);
+}
+
+// Rounds values in place to multiples of `scale` from 0 to `top`.
 template <class Element>
-void quantise(const Shape& shape, Element* out, Masks* mask, float scale, float top) {
+void quantise(const Shape& shape, Element* values, Mask* mask, float scale, float top) {
+    const int64_t blocks = shape.blocks();
     each_chunk(shape, [&](int64_t block, int64_t row, int64_t end, int64_t) {
         for (; row < end; ++row) {
-            const int64_t place = (row * shape.blocks + block) * LANES;
+            const int64_t place = (row * blocks + block) * LANES;
 #pragma GCC unroll 4
             for (int i = 0; i < VECTORS; ++i) {
                 const int64_t here = place + i * WIDTH;
-                const Floats ratio = load(out + here) / scale;
+                const Floats ratio = load(values + here) / scale;
                 const Floats above = ratio > 0.0f ? ratio : Floats{};
                 const Floats level = above < top ? above : Floats{} + top;
                 const Floats whole = __builtin_convertvector(__builtin_convertvector(level + 0.5f, Ints), Floats);
-                store(out + here, ratio == ratio ? whole * scale : ratio);
+                store(values + here, ratio == ratio ? whole * scale : ratio);
                 store_mask(mask + here, ratio == level);
             }
         }
     });
 }
 
-template <class Element>
-void masked(
-    const Shape& shape, const Element* gradient, const Masks* mask, const Element* values, const float* means,
-    Element* out, double* sums, double* products) {
+// The gradient where it passes; by channel its sum and that of its products with the maps' distances from their mean.
+template <class Element, class Passing>
+void pass(
+    const Shape& shape, const Element* gradient, const Passing* passing, const Element* maps, const double* means,
+    Element* out, std::vector<double>& sums, std::vector<double>& products) {
+    Spread centres(shape);
+    for (int64_t channel = 0; channel < shape.channels; ++channel) centres.set(channel, means[channel]);
     Sums partial(shape);
+    const int64_t blocks = shape.blocks();
     each_chunk(shape, [&](int64_t block, int64_t row, int64_t end, int64_t chunk) {
-        const Lanes mean(means + block * LANES);
+        const Lanes mean = centres.of(block);
         Lanes sum, product;
         for (; row < end; ++row) {
-            const int64_t place = (row * shape.blocks + block) * LANES;
+            const int64_t place = (row * blocks + block) * LANES;
 #pragma GCC unroll 4
             for (int i = 0; i < VECTORS; ++i) {
                 const int64_t here = place + i * WIDTH;
-                const Floats slope = load_masked(gradient + here, mask + here);
+                const Floats slope = load_passing(gradient + here, passing + here);
                 store(out + here, slope);
                 sum.at[i] += slope;
-                product.at[i] += slope * (load(values + here) - mean.at[i]);
+                product.at[i] += slope * (load(maps + here) - mean.at[i]);
             }
         }
         sum.write(partial.of(block, chunk));
         product.write(partial.of(block, chunk) + LANES);
     });
     partial.add_up(sums, products);
+    for (int64_t lane = shape.channels; lane < shape.lanes(); ++lane) {
+        sums[lane % shape.channels] += sums[lane];
+        products[lane % shape.channels] += products[lane];
+    }
 }
 
-template <class Element>
+// Gradients of maps, weight and bias; `passed` takes the residual's, and `of_maps` may be the same memory.
+template <class Element, class Passing>
 void backward(
-    const Shape& shape, const Element* gradient, const Element* values, const float* gradient_factors,
-    const float* value_factors, const float* offsets, Element* out) {
+    const Shape& shape, const Element* gradient, const Passing* passing, const Element* maps, const float* weight,
+    const double* means, const double* inverses, Element* passed, Element* of_maps, float* of_weight, float* of_bias) {
+    std::vector<double> sums, products;
+    pass(shape, gradient, passing, maps, means, passed, sums, products);
+    Spread slopes(shape), factors(shape), offsets(shape);
+    for (int64_t channel = 0; channel < shape.channels; ++channel) {
+        const double inverse = inverses[channel], slope = weight[channel] * inverse;
+        const double factor = -slope * inverse * inverse * products[channel] / shape.pixels;
+        slopes.set(channel, slope);
+        factors.set(channel, factor);
+        offsets.set(channel, -slope * sums[channel] / shape.pixels - means[channel] * factor);
+        of_weight[channel] = float(products[channel] * inverse);
+        of_bias[channel] = float(sums[channel]);
+    }
+    const int64_t blocks = shape.blocks();
     each_chunk(shape, [&](int64_t block, int64_t row, int64_t end, int64_t) {
-        const Lanes slope(gradient_factors + block * LANES), factor(value_factors + block * LANES);
-        const Lanes offset(offsets + block * LANES);
+        const Lanes slope = slopes.of(block), factor = factors.of(block), offset = offsets.of(block);
         for (; row < end; ++row) {
-            const int64_t place = (row * shape.blocks + block) * LANES;
+            const int64_t place = (row * blocks + block) * LANES;
 #pragma GCC unroll 4
             for (int i = 0; i < VECTORS; ++i) {
                 const int64_t here = place + i * WIDTH;
                 store(
-                    out + here,
-                    load(gradient + here) * slope.at[i] + load(values + here) * factor.at[i] + offset.at[i]);
+                    of_maps + here,
+                    load(passed + here) * slope.at[i] + load(maps + here) * factor.at[i] + offset.at[i]);
             }
         }
     });
@@ -309,33 +373,29 @@ void backward(
 }  // namespace
 
 #define KERNELS(SUFFIX, ELEMENT)                                                                                       \
-    extern "C" void statistics_##SUFFIX(                                                                               \
-        int64_t rows, int64_t blocks, int threads, const ELEMENT* values, double* means, double* variances) {          \
-        statistics({rows, blocks, threads}, values, means, variances);                                                 \
-    }                                                                                                                  \
-    extern "C" void rectify_##SUFFIX(                                                                                  \
-        int64_t rows, int64_t blocks, int threads, const ELEMENT* values, const ELEMENT* residual,                     \
-        const float* factors, const float* offsets, ELEMENT* out, Masks* mask) {                                     \
-        rectify({rows, blocks, threads}, values, residual, factors, offsets, out, mask);                               \
-    }                                                                                                                  \
-    extern "C" float largest_##SUFFIX(                                                                                 \
-        int64_t rows, int64_t blocks, int threads, const ELEMENT* values, const ELEMENT* residual,                     \
-        const float* factors, const float* offsets, ELEMENT* out) {                                                    \
-        return largest({rows, blocks, threads}, values, residual, factors, offsets, out);                              \
+    extern "C" float forward_##SUFFIX(                                                                                 \
+        int64_t pixels, int64_t channels, int threads, int rectified, const ELEMENT* maps, const ELEMENT* residual,    \
+        const float* weight, const float* bias, float* running_mean, float* running_variance, double momentum,         \
+        double epsilon, double* means, double* inverses, ELEMENT* out) {                                               \
+        return (rectified ? forward<true, ELEMENT> : forward<false, ELEMENT>)(                                         \
+            {pixels, channels, threads}, maps, residual, weight, bias, running_mean, running_variance, momentum,       \
+            epsilon, means, inverses, out);                                                                            \
     }                                                                                                                  \
     extern "C" void quantise_##SUFFIX(                                                                                 \
-        int64_t rows, int64_t blocks, int threads, ELEMENT* out, Masks* mask, float scale, float top) {              \
-        quantise({rows, blocks, threads}, out, mask, scale, top);                                                      \
-    }                                                                                                                  \
-    extern "C" void masked_##SUFFIX(                                                                                   \
-        int64_t rows, int64_t blocks, int threads, const ELEMENT* gradient, const Masks* mask,                       \
-        const ELEMENT* values, const float* means, ELEMENT* out, double* sums, double* products) {                     \
-        masked({rows, blocks, threads}, gradient, mask, values, means, out, sums, products);                           \
+        int64_t pixels, int64_t channels, int threads, ELEMENT* values, Mask* mask, float scale, float top) {          \
+        quantise({pixels, channels, threads}, values, mask, scale, top);                                               \
     }                                                                                                                  \
     extern "C" void backward_##SUFFIX(                                                                                 \
-        int64_t rows, int64_t blocks, int threads, const ELEMENT* gradient, const ELEMENT* values,                     \
-        const float* gradient_factors, const float* value_factors, const float* offsets, ELEMENT* out) {               \
-        backward({rows, blocks, threads}, gradient, values, gradient_factors, value_factors, offsets, out);            \
+        int64_t pixels, int64_t channels, int threads, const ELEMENT* gradient, const ELEMENT* rectified,              \
+        const Mask* mask, const ELEMENT* maps, const float* weight, const double* means, const double* inverses,       \
+        ELEMENT* passed, ELEMENT* of_maps, float* of_weight, float* of_bias) {                                         \
+        const Shape shape{pixels, channels, threads};                                                                  \
+        if (mask)                                                                                                      \
+            backward(                                                                                                  \
+                shape, gradient, mask, maps, weight, means, inverses, passed, of_maps, of_weight, of_bias);            \
+        else                                                                                                           \
+            backward(                                                                                                  \
+                shape, gradient, rectified, maps, weight, means, inverses, passed, of_maps, of_weight, of_bias);       \
     }
 
 KERNELS(float32, float)

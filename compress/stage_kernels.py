@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write
@@ -39,26 +39,22 @@ def takes(shape: torch.Size, element: torch.dtype) -> bool:
     )
 
 
-def statistics(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance ``(C,)``, fp64, of maps ``(B, C, H, W)``."""
-    means, variances = _lane_sums(maps), _lane_sums(maps)
-    _run("statistics", maps, maps, means, variances)
-    means, variances = means.reshape(-1, maps.shape[1]), variances.reshape(-1, maps.shape[1])
-    mean = means.mean(dim=0)
-    return mean, (variances + (means - mean).square()).mean(dim=0)
+def forward(
+    maps: Tensor, residual: Tensor | None, norm: nn.BatchNorm2d, rectified: bool
+) -> tuple[Tensor, float, Tensor, Tensor]:
+    """``norm(maps) + residual``, rectified or not; the norm's running statistics move.
 
-
-def rectify(maps: Tensor, residual: Tensor | None, factor: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """``relu(maps * factor + offset + residual)``, and a mask of where it is above 0."""
-    out, mask = torch.empty_like(maps), torch.empty_like(maps, dtype=torch.int16)
-    _run("rectify", maps, maps, residual, _lanes(factor), _lanes(offset), out, mask)
-    return out, mask
-
-
-def largest(maps: Tensor, residual: Tensor | None, factor: Tensor, offset: Tensor) -> tuple[Tensor, float]:
-    """``maps * factor + offset + residual``, and the largest of its values."""
+    Returns:
+        The map, its largest value where it was not rectified, and mean and inverse deviation of each channel, fp64.
+    """
+    channels = maps.shape[1]
     out = torch.empty_like(maps)
-    return out, _run("largest", maps, maps, residual, _lanes(factor), _lanes(offset), out)
+    means, inverses = torch.empty(2, channels, dtype=torch.float64)
+    learnt = norm.weight, norm.bias, norm.running_mean, norm.running_var
+    constants = ctypes.c_double(norm.momentum), ctypes.c_double(norm.eps)
+    largest = _run("forward", maps, ctypes.c_int(rectified), maps, residual, *learnt, *constants, means, inverses, out)
+    norm.num_batches_tracked += 1
+    return out, largest, means, inverses
 
 
 def quantise(values: Tensor, scale: float, top: int) -> Tensor:
@@ -68,37 +64,40 @@ def quantise(values: Tensor, scale: float, top: int) -> Tensor:
     return mask
 
 
-def masked(gradient: Tensor, mask: Tensor, maps: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradient where the mask is set, its sum by channel and that of its products with ``maps - mean``, fp64."""
-    out, sums, products = torch.empty_like(maps), _lane_sums(maps), _lane_sums(maps)
-    _run("masked", maps, gradient, mask, maps, _lanes(mean), out, sums, products)
-    of_channels = (lanes.reshape(-1, maps.shape[1]).sum(dim=0) for lanes in (sums, products))
-    return out, *of_channels
+def backward(
+    gradient: Tensor,
+    rectified: Tensor | None,
+    mask: Tensor | None,
+    maps: Tensor,
+    weight: Tensor,
+    means: Tensor,
+    inverses: Tensor,
+    joined: bool,
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """Gradients of maps, residual, weight and bias.
+
+    Args:
+        gradient: of the stage's map.
+        rectified: that map, where it was rectified.
+        mask: of :func:`quantise`, where it was quantised.
+        maps, weight, means, inverses: as of :func:`forward`.
+        joined: whether there is a residual.
+    """
+    passed = torch.empty_like(maps)
+    of_maps = torch.empty_like(maps) if joined else passed
+    of_weight, of_bias = torch.empty(2, maps.shape[1])
+    given = gradient, rectified, mask, maps, weight, means, inverses
+    _run("backward", maps, *given, passed, of_maps, of_weight, of_bias)
+    return of_maps, passed if joined else None, of_weight, of_bias
 
 
-def backward(gradient: Tensor, maps: Tensor, slope: Tensor, factor: Tensor, offset: Tensor, out: Tensor) -> None:
-    """``out = gradient * slope + maps * factor + offset``; ``out`` may be the gradient."""
-    _run("backward", maps, gradient, maps, _lanes(slope), _lanes(factor), _lanes(offset), out)
-
-
-def _lane_sums(maps: Tensor) -> Tensor:
-    return torch.empty(max(LANES, maps.shape[1]), dtype=torch.float64)
-
-
-def _lanes(values: Tensor) -> Tensor:
-    values = values.to(torch.float32)
-    return values.repeat(LANES // len(values)) if len(values) < LANES else values.contiguous()
-
-
-def _run(name: str, maps: Tensor, *arguments: Tensor | ctypes.c_float | None) -> float:
-    function = getattr(library(), f"{name}_{ELEMENTS[maps.dtype]}")
-    function.restype = ctypes.c_float if name == "largest" else None
-    blocks = max(1, maps.shape[1] // LANES)
+def _run(name: str, maps: Tensor, *arguments: Tensor | ctypes._SimpleCData | None) -> float:
+    pixels = ctypes.c_int64(maps.numel() // maps.shape[1])
     passed = [
         ctypes.c_void_p(argument.data_ptr()) if isinstance(argument, Tensor) else argument for argument in arguments
     ]
-    rows = ctypes.c_int64(maps.numel() // (LANES * blocks))
-    return function(rows, ctypes.c_int64(blocks), ctypes.c_int(torch.get_num_threads()), *passed)
+    function = getattr(library(), f"{name}_{ELEMENTS[maps.dtype]}")
+    return function(pixels, ctypes.c_int64(maps.shape[1]), ctypes.c_int(torch.get_num_threads()), *passed)
 
 
 @functools.cache
@@ -116,7 +115,10 @@ def library() -> ctypes.CDLL:
     path = cache / f"stage_kernels-{platform.machine()}-{key[:16]}.so"
     if not path.exists():
         atomic_write(path, _compiled(source, [compiler, *_FLAGS, *vectors], path.with_suffix(f".{os.getpid()}")))
-    return ctypes.CDLL(str(path))
+    functions = ctypes.CDLL(str(path))
+    for element in ELEMENTS.values():
+        getattr(functions, f"forward_{element}").restype = ctypes.c_float
+    return functions
 
 
 def _compiled(source: bytes, command: list[str], temporary: Path) -> bytes:
