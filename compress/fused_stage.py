@@ -44,7 +44,9 @@ class _Stage(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradients[0].contiguous(memory_format=ROWS)
-        return *stage_kernels.backward(gradient, *ctx.saved_tensors, ctx.joined), None, None
+        rectified, mask, maps, weight, means, inverses = ctx.saved_tensors
+        found = stage_kernels.backward(gradient, rectified, mask, maps, weight, means, inverses, ctx.joined)
+        return *found, None, None
 
 
 def fusible(maps: Tensor, norm: nn.BatchNorm2d, activation: nn.Module) -> bool:
