@@ -1,6 +1,6 @@
 """Seconds of an optimiser step: full precision, ternary with penalty, and ternary with 8-bit activations, in one run.
 
-The three take turns, so that whatever else the machine does falls on all of them alike; medians are compared.
+The kinds take turns, so that whatever else the machine does falls on all of them alike; medians are compared.
 """
 
 from __future__ import annotations
@@ -20,26 +20,35 @@ from tritforge.resnet_network import IMAGE, IMAGE_ZERO
 CLASSES = 10
 WARM_UP = 2
 """Rounds that are not timed."""
+UNFUSED = "_unfused"
+"""What the kinds end in that stand beside the fused ones."""
 
 
 @dataclass(frozen=True)
 class StepSeconds:
-    """Median seconds of a step of each kind.
+    """Seconds of the timed steps of each kind.
 
     Attributes:
-        plain_step_seconds: full precision, no penalty.
-        ternary_step_seconds: ternary weights and their penalty; end layers and activations in floating point.
-        ternary_a8_step_seconds: the same with 8-bit activations and 8-bit end layers, as it is exported.
-        ratio, ratio_a8: the second and the third over the first.
-        ranges: fastest and slowest step of each kind.
+        seconds: by kind, of every step: ``plain`` is full precision, no penalty; ``ternary`` has ternary weights and
+            their penalty, end layers and activations in floating point; ``ternary_a8`` is the same with 8-bit
+            activations and 8-bit end layers, as it is exported. The same with ``_unfused``, where steps are fused.
     """
 
-    plain_step_seconds: float
-    ternary_step_seconds: float
-    ternary_a8_step_seconds: float
-    ratio: float
-    ratio_a8: float
-    ranges: dict[str, tuple[float, float]]
+    seconds: dict[str, list[float]]
+
+    def ratio(self, kind: str, base: str) -> float:
+        """Median of one kind over that of another."""
+        return statistics.median(self.seconds[kind]) / statistics.median(self.seconds[base])
+
+    def figures(self) -> dict[str, float]:
+        """Median, fastest and slowest of each kind, the bounded ratios, and what fused steps take of unfused ones."""
+        told = {}
+        for kind, times in self.seconds.items():
+            told[f"{kind}_step_seconds"] = statistics.median(times)
+            told |= {f"{kind}_step_seconds_fastest": min(times), f"{kind}_step_seconds_slowest": max(times)}
+        told |= {"ratio": self.ratio("ternary", "plain"), "ratio_a8": self.ratio("ternary_a8", "plain")}
+        fused = [kind for kind in self.seconds if kind + UNFUSED in self.seconds]
+        return told | {f"fused_ratio_{kind}": self.ratio(kind, kind + UNFUSED) for kind in fused}
 
 
 def step_recipes(
@@ -57,35 +66,36 @@ def step_recipes(
         fused=fused,
     )
     a8 = replace(plain, precision="ternary", penalty=5e-4, clipping=1.2)
-    return {"plain": plain, "ternary": replace(a8, end_layers="float", activation_bits=32), "ternary_a8": a8}
+    kinds = {"plain": plain, "ternary": replace(a8, end_layers="float", activation_bits=32), "ternary_a8": a8}
+    if not fused:
+        return kinds
+    return kinds | {f"{kind}{UNFUSED}": replace(recipe, fused=False) for kind, recipe in kinds.items()}
 
 
 def bench_steps(
-    topology: str = "resnet20",
-    batch_size: int = 128,
+    recipes: dict[str, Recipe],
     repeats: int = 15,
     *,
-    threads: int = 1,
-    bfloat16: bool = True,
-    channels_last: bool = True,
-    fused: bool = True,
     seed: int = 0,
     advance: Callable[[int], None] | None = None,
 ) -> StepSeconds:
     """Time steps on random images ``(batch_size, 3, 32, 32)`` on the CPU, ``repeats`` of each kind.
 
     Args:
-        advance: called with the number of steps just done, of ``3 * (WARM_UP + repeats)``.
+        recipes: of :func:`step_recipes`; their threads and batch size are the same.
+        advance: called with the number of steps just done, of ``WARM_UP + repeats`` of each kind.
 
     Raises:
         RecipeError: a topology that there is not.
+        KernelError: fused steps without a C++ compiler.
     """
-    torch.set_num_threads(threads)
+    first = next(iter(recipes.values()))
+    torch.set_num_threads(first.threads)
     torch.manual_seed(seed)
-    images = torch.randint(0, 256, (batch_size, *IMAGE), dtype=torch.uint8)
-    labels = torch.randint(0, CLASSES, (batch_size,))
+    images = torch.randint(0, 256, (first.batch_size, *IMAGE), dtype=torch.uint8)
+    labels = torch.randint(0, CLASSES, (first.batch_size,))
     runs = {}
-    for kind, recipe in step_recipes(topology, batch_size, threads, bfloat16, channels_last, fused).items():
+    for kind, recipe in recipes.items():
         model = build_model(recipe, IMAGE, CLASSES, IMAGE_ZERO)
         runs[kind] = recipe, model, make_optimizer(recipe, model)
     seconds: dict[str, list[float]] = {kind: [] for kind in runs}
@@ -97,6 +107,4 @@ def bench_steps(
                 seconds[kind].append(time.perf_counter() - began)
             if advance is not None:
                 advance(1)
-    plain, ternary, a8 = (statistics.median(times) for times in seconds.values())
-    ranges = {kind: (min(times), max(times)) for kind, times in seconds.items()}
-    return StepSeconds(plain, ternary, a8, ternary / plain, a8 / plain, ranges)
+    return StepSeconds(seconds)

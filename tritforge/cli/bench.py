@@ -249,14 +249,12 @@ def step(
     json: JsonOption = None,
 ) -> None:
     """Seconds of an optimiser step on the CPU: full precision, ternary with penalty, and with 8-bit activations too."""
-    from tritforge.compress.bench_step import WARM_UP, bench_steps
+    from tritforge.compress.bench_step import WARM_UP, bench_steps, step_recipes
 
     options: dict[str, Any] = {"threads": threads, "bfloat16": bfloat16, "channels_last": channels_last, "fused": fused}
-    with progress("training", total=3 * (WARM_UP + repeats)) as advance:
-        seconds = bench_steps(f"resnet{depth}", batch, repeats, seed=seed, advance=advance, **options)
-    figures = asdict(seconds)
-    for name, (fastest, slowest) in figures.pop("ranges").items():
-        figures |= {f"{name}_step_seconds_fastest": fastest, f"{name}_step_seconds_slowest": slowest}
+    recipes = step_recipes(f"resnet{depth}", batch, **options)
+    with progress("training", total=len(recipes) * (WARM_UP + repeats)) as advance:
+        figures = bench_steps(recipes, repeats, seed=seed, advance=advance).figures()
     for name, value in figures.items():
-        typer.echo(f"{name:34}  {value:.4f}")
+        typer.echo(f"{name:40}  {value:.4f}")
     write_result(context, json, {"topology": f"resnet{depth}", "batch_size": batch} | options | figures, seeds=[seed])
