@@ -1,6 +1,6 @@
 """The compiled passes of ``stage_kernels.cpp`` over maps, as functions of tensors on the CPU.
 
-Compiled once by the C++ compiler, for the vectors that torch uses on this processor, and kept in the user's cache.
+Compiled once by the C++ compiler, for the vectors that torch uses on this processor, and kept in the build folder.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tritforge.builds import build_root
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write
 
@@ -111,8 +112,7 @@ def library() -> ctypes.CDLL:
     compiler = os.environ.get("CXX", "g++")
     vectors = _VECTORS.get(torch.backends.cpu.get_cpu_capability(), ())
     key = hashlib.sha256(b"\0".join([source, *(part.encode() for part in (compiler, *_FLAGS, *vectors))])).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tritforge"
-    path = cache / f"stage_kernels-{platform.machine()}-{key[:16]}.so"
+    path = build_root() / "kernels" / f"stage_kernels-{platform.machine()}-{key[:16]}.so"
     if not path.exists():
         atomic_write(path, _compiled(source, [compiler, *_FLAGS, *vectors], path.with_suffix(f".{os.getpid()}")))
     functions = ctypes.CDLL(str(path))

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritforge.builds import build_root
 from tritforge.rtl import hdl_sources
-from tritforge.rtl.synthesis import SynthesisError, build_folder, module_parameters
+from tritforge.rtl.synthesis import SynthesisError, module_parameters
 
 PART = "LFE5U-85F-6BG756C"
 _PART_OPTIONS = ("--85k", "--package", "CABGA756", "--speed", "6")
@@ -53,7 +54,7 @@ def place(
         module: its name; its clock is ``clk_i``.
         parameters: those of them that it has are given to it.
         seed: of the placement.
-        build_dir: folder of all builds; see :data:`tritforge.rtl.synthesis.BUILD_VARIABLE`.
+        build_dir: folder of all builds; see :func:`tritforge.builds.build_root`.
 
     Raises:
         SynthesisError: there is no such module, Yosys refused it, or it does not fit the part.
@@ -61,7 +62,7 @@ def place(
     known = module_parameters(module)
     given = sorted((name, value) for name, value in (parameters or {}).items() if name in known)
     name = "-".join([module, *(f"{key}{value}" for key, value in given), f"seed{seed}"])
-    folder = build_folder(build_dir) / "placement" / name
+    folder = build_root(build_dir) / "placement" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files = [path.name for path in hdl_sources(module)]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,12 +18,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritforge.builds import build_root
 from tritforge.errors import TritforgeError
 from tritforge.rtl import hdl_sources
 from tritforge.rtl.netlist import Module, read_modules
-
-BUILD_VARIABLE = "TRITFORGE_BUILD"
-"""Environment variable that moves the build folder; ``build`` in the working folder otherwise."""
 
 PRIMITIVES = Path(__file__).resolve().parent / "primitives" / "xc7_primitives.sv"
 """Primitives of the 7-series as models; read first, it has modules take them instead of their behaviour."""
@@ -107,7 +104,7 @@ def synthesise(
     Args:
         module: top module.
         parameters: its parameters.
-        build_dir: folder of all builds; see :data:`BUILD_VARIABLE`.
+        build_dir: folder of all builds; see :func:`tritforge.builds.build_root`.
         advance: called with the module's name after each unit.
 
     Raises:
@@ -115,7 +112,7 @@ def synthesise(
     """
     module_parameters(module)
     top = Unit(module, tuple(sorted((parameters or {}).items())))
-    root = build_folder(build_dir) / "synthesis"
+    root = build_root(build_dir) / "synthesis"
     netlists: dict[Unit, Module] = {}
     instances: dict[Unit, dict[str, Unit]] = {}
     pending = [top]
@@ -130,11 +127,6 @@ def synthesise(
         pending.extend(instances[unit].values())
         advance(module if unit == top else unit.module)
     return Design(top, netlists, instances)
-
-
-def build_folder(build_dir: Path | None = None) -> Path:
-    """Folder of all builds: the one given, or that of :data:`BUILD_VARIABLE`."""
-    return Path(build_dir or os.environ.get(BUILD_VARIABLE, "build")).resolve()
 
 
 def module_parameters(module: str) -> list[str]:

@@ -50,7 +50,7 @@ def run_bench(
         testcase: the one test to run; all of the module when not given.
         plusargs: further arguments of the simulation.
         env: further environment variables of the simulation, which a bench reads.
-        build_dir: folder of all builds, see :func:`tritforge.sim.verilator.build_root`.
+        build_dir: folder of all builds, see :func:`tritforge.builds.build_root`.
         run_dir: folder in which the simulation runs and that stays; a temporary one when not given.
         seed: seed of the bench's random numbers and of the values that registers start with.
         waves: write ``dump.vcd`` into ``run_dir``.

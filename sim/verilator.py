@@ -15,11 +15,9 @@ from pathlib import Path
 
 import cocotb_tools.config
 
+from tritforge.builds import build_root
 from tritforge.errors import TritforgeError
 from tritforge.rtl import LINT_WAIVERS, hdl_sources
-
-BUILD_VARIABLE = "TRITFORGE_BUILD"
-"""Environment variable that moves the build folder; ``build`` in the working folder otherwise."""
 
 COVERAGE_VARIABLE = "TRITFORGE_COVERAGE"
 """Environment variable with a folder: builds then count lines and toggles, simulations leave their counts in it."""
@@ -39,9 +37,8 @@ class SimulationError(TritforgeError):
         self.details = message.partition("\n")[2]
 
 
-def build_root(build_dir: Path | None = None) -> Path:
-    """The folder of all Verilator builds: the argument, or the build variable's, or ``build``; then ``verilator``."""
-    return Path(build_dir or os.environ.get(BUILD_VARIABLE, "build")).resolve() / "verilator"
+def _root(build_dir: Path | None) -> Path:
+    return build_root(build_dir) / "verilator"
 
 
 def coverage_folder() -> Path | None:
@@ -64,7 +61,7 @@ def build(
         toplevel: top module.
         sources: SystemVerilog files in compile order; what ``toplevel`` needs when not given.
         parameters: parameters of the top module.
-        build_dir: see :func:`build_root`.
+        build_dir: see :func:`tritforge.builds.build_root`.
         waves: with value change dumps.
         visible: every signal of the hierarchy can be reached from a bench, not only the top module's; slower.
 
@@ -76,7 +73,7 @@ def build(
     """
     sources = list(sources or hdl_sources(toplevel))
     arguments = _arguments(parameters, waves, visible)
-    root = build_root(build_dir)
+    root = _root(build_dir)
     folder = build_folder(toplevel, sources, parameters, build_dir, waves, visible)
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "done"
@@ -98,7 +95,7 @@ def build_folder(
 ) -> Path:
     """The folder that :func:`build` builds into, by what goes into it."""
     arguments = _arguments(parameters, waves, visible)
-    return build_root(build_dir) / _key([toplevel, *arguments, *_MAKE], list(sources or hdl_sources(toplevel)))
+    return _root(build_dir) / _key([toplevel, *arguments, *_MAKE], list(sources or hdl_sources(toplevel)))
 
 
 def compiled_files(folder: Path) -> tuple[int, int]:

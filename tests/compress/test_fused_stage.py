@@ -229,7 +229,7 @@ def test_the_gradient_of_a_shortcut_is_autograds_in_the_layout_of_its_source():
 
 
 def test_without_a_compiler_a_fused_training_says_so_in_one_sentence(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TRITFORGE_BUILD", str(tmp_path / "build"))
     monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
     stage_kernels.library.cache_clear()
     try:
@@ -241,4 +241,4 @@ def test_without_a_compiler_a_fused_training_says_so_in_one_sentence(tmp_path, m
     assert "fused steps need a C++ compiler" in error
     assert "fused = false" in error
     assert "Traceback" not in error
-    assert list((tmp_path / "cache").rglob("*.so")) == []
+    assert list((tmp_path / "build").rglob("*.so")) == []

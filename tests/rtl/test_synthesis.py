@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tritforge.builds import build_root
 from tritforge.rtl.area import area_report
 from tritforge.rtl.netlist import area
-from tritforge.rtl.synthesis import BUILD_VARIABLE, SynthesisError, synthesise, unit_counts
+from tritforge.rtl.synthesis import SynthesisError, synthesise, unit_counts
 
 
 @pytest.mark.parametrize(("module", "width"), [("pair_row", 8), ("add_row", 9)])
@@ -31,7 +31,7 @@ def test_units_are_counted_with_their_parameters_and_kept():
             width = dict(unit.parameters)["Width"]
             assert len(netlist.ports["partial_i"][1]) == width
             assert area(netlist).lut_logic <= width + 1 and area(netlist).ff == 0
-    root = Path(os.environ.get(BUILD_VARIABLE, "build")) / "synthesis"
+    root = build_root() / "synthesis"
     written = {path: path.stat().st_mtime_ns for path in root.glob("accumulator*/netlist.json")}
     assert len(written) >= 3
     assert synthesise("accumulator", {"PassOutputs": 32}) == design
