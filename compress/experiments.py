@@ -20,8 +20,10 @@ FLOAT_BITS = 32
 """``activation_bits`` of maps that are not quantised."""
 PENALTY, CLIPPING = 5e-4, 1.2
 """λ and *a* of every table that does not vary them."""
-DEPLOYABLE = ((5e-4, 1.2), (1e-3, 2.0))
-"""λ and *a* meant to leave at least a quarter and at least a half of the groups zero, with 8-bit activations."""
+ZERO_GROUPS = (0.25, 0.5)
+"""Parts of zero groups that ``sparsity`` prunes to."""
+TARGET_CLIPPING = 2.0
+"""*a* of runs that are pruned to a target: one that lets enough groups be pulled."""
 DISTILLATION = 0.5
 """Part of the loss that comes from the teacher, where there is one: full-precision ResNet-20 of Table 3, seed 0."""
 TAUGHT = ("teacher", "distillation", "temperature", "feature_matching")
@@ -137,6 +139,7 @@ def setting(recipe: Recipe) -> dict[str, Any]:
         "penalty": recipe.penalty,
         "clipping": recipe.clipping if math.isfinite(recipe.clipping) else None,
         **(latency if recipe.latency_target > 0 else {}),
+        **({"zero_group_target": recipe.zero_group_target} if recipe.zero_group_target > 0 else {}),
         **({key: getattr(recipe, key) for key in TAUGHT} if recipe.teacher else {}),
     }
 
@@ -144,9 +147,9 @@ def setting(recipe: Recipe) -> dict[str, Any]:
 def run_name(recipe: Recipe) -> str:
     """What a run is called: ``resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0``.
 
-    In order: topology, method, activation bits, λ, *a*, cycles aimed at, distillation and its temperature if not 4,
-    feature matching, PE group size if not 16, end layers if they are not of the activations' kind, part held out,
-    epochs, schedule, seed. Who the teacher is, the recipe tells.
+    In order: topology, method, activation bits, λ, *a*, cycles or zero groups aimed at, distillation and its
+    temperature if not 4, feature matching, PE group size if not 16, end layers if they are not of the activations'
+    kind, part held out, epochs, schedule, seed. Who the teacher is, the recipe tells.
     """
     parts = [recipe.topology, method_of(recipe).replace(" ", "_"), f"a{activations_of(recipe)}"]
     if recipe.penalty > 0:
@@ -155,6 +158,8 @@ def run_name(recipe: Recipe) -> str:
             parts.append(f"c{recipe.clipping:g}")
     if recipe.latency_target > 0:
         parts.append(f"t{recipe.latency_target:g}_{recipe.latency_weighting}")
+    if recipe.zero_group_target > 0:
+        parts.append(f"z{recipe.zero_group_target:g}")
     if recipe.distillation > 0:
         softened = f"_t{recipe.temperature:g}" if recipe.temperature != Recipe.temperature else ""
         parts.append(f"kd{recipe.distillation:g}{softened}")
@@ -192,8 +197,8 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
     kind = SCHEDULES[schedule]
     deeper = TOPOLOGIES[1:]
     whole = ("full precision", "clipped")
-    deployed = {"activation_bits": 8, "end_layers": "integer"}
-    taught = {"teacher": run_name(run("full precision")), "distillation": DISTILLATION}
+    deployed: dict[str, Any] = {"activation_bits": 8, "end_layers": "integer"}
+    taught: dict[str, Any] = {"teacher": run_name(run("full precision")), "distillation": DISTILLATION}
     made = (
         Experiment(
             "table3",
@@ -247,23 +252,23 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
             ),
         ),
         Experiment(
-            "deployable",
-            "8-bit activations, integer first and last layer: what the accelerator runs, without and with a teacher",
+            "sparsity",
+            "pruned to a quarter and a half of zero groups: float activations, 8-bit as deployed, and with a teacher",
             tuple(
-                run("clipped", penalty=penalty, clipping=clipping, **deployed, **learnt)
-                for learnt in ({}, taught)
-                for penalty, clipping in DEPLOYABLE
+                run("clipped", clipping=TARGET_CLIPPING, zero_group_target=target, **how)
+                for how in ({}, deployed, deployed | taught)
+                for target in ZERO_GROUPS
             ),
         ),
         Experiment(
             "best",
-            "the sparser deployable network, with a teacher and for longer",
+            "half of the groups zero, 8-bit, with a teacher and for longer: a candidate for what is kept",
             (
                 run(
                     "clipped",
                     epochs=kind.long_epochs,
-                    penalty=DEPLOYABLE[-1][0],
-                    clipping=DEPLOYABLE[-1][1],
+                    clipping=TARGET_CLIPPING,
+                    zero_group_target=ZERO_GROUPS[-1],
                     **deployed,
                     **taught,
                 ),
@@ -276,6 +281,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 run(
                     "clipped",
                     epochs=kind.compared_epochs,
+                    clipping=TARGET_CLIPPING,
                     latency_target=LATENCY_TARGET,
                     latency_weighting=weighting,
                     seed=seed,

@@ -8,12 +8,17 @@ does.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tritforge.compress.models import Model
 from tritforge.compress.ternary import ternary_scale, to_trits
 from tritforge.compress.weight_penalty_clipping import grouped
+
+Bitmaps = dict[str, NDArray[np.bool_]]
+"""By grouped layer, which of its PE groups ``(N, G)`` are present."""
 
 
 @torch.no_grad()
@@ -30,16 +35,25 @@ def kept_weights(model: Model, group_channels: int = 16) -> dict[str, Tensor]:
     return kept
 
 
+def present_groups(model: Model, group_channels: int = 16) -> Bitmaps:
+    """Which groups hold a weight that is not zero."""
+    return {name: kept.any(dim=2).cpu().numpy() for name, kept in kept_weights(model, group_channels).items()}
+
+
+def every_group(model: Model, group_channels: int = 16) -> Bitmaps:
+    """The bitmaps of a model without a zero group."""
+    return {name: np.ones_like(bitmap) for name, bitmap in present_groups(model, group_channels).items()}
+
+
 def zero_group_fraction(model: Model, group_channels: int = 16) -> float:
     """Fraction of PE groups of the grouped layers in which every weight is zero."""
-    occupied = [kept.any(dim=2) for kept in kept_weights(model, group_channels).values()]
-    return 1.0 - sum(int(groups.sum()) for groups in occupied) / sum(groups.numel() for groups in occupied)
+    present = present_groups(model, group_channels).values()
+    return 1.0 - sum(int(groups.sum()) for groups in present) / sum(groups.size for groups in present)
 
 
 def layer_zero_groups(model: Model, group_channels: int = 16) -> dict[str, float]:
     """Fraction of each grouped layer's PE groups in which every weight is zero (dissertation Figure 9)."""
-    kept = kept_weights(model, group_channels)
-    return {name: 1.0 - float(weights.any(dim=2).float().mean()) for name, weights in kept.items()}
+    return {name: 1.0 - float(groups.mean()) for name, groups in present_groups(model, group_channels).items()}
 
 
 def zero_fraction(model: Model, group_channels: int = 16) -> float:

@@ -50,6 +50,7 @@ class Recipe:
     clipping: float = math.inf
     latency_target: float = 0.0
     latency_weighting: str = "cycles"
+    zero_group_target: float = 0.0
     teacher: str = ""
     distillation: float = 0.0
     temperature: float = 4.0
@@ -99,6 +100,7 @@ _AT_LEAST: dict[str, float] = {
     "penalty": 0,
     "clipping": 0,
     "latency_target": 0,
+    "zero_group_target": 0,
     "distillation": 0,
     "feature_matching": 0,
     "shift_pixels": 0,
@@ -114,6 +116,7 @@ _BELOW: dict[str, float] = {
     "zoom": 1,
     "warmup_fraction": 1,
     "label_smoothing": 1,
+    "zero_group_target": 1,
 }
 _ONE_OF: dict[str, tuple[Any, ...]] = {
     "precision": ("ternary", "float"),

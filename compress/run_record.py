@@ -66,8 +66,8 @@ def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
             network = export_network(model, recipe.group_channels)
             metrics["integer_top1"] = network_accuracy(network, data)
             metrics["predicted_cycles"] = predicted_cycles(network)
-    if recipe.latency_target > 0:
-        metrics["cut_groups"] = done.checkpoint.latency["cut_groups"]
+    if done.checkpoint.pruning:
+        metrics["cut_groups"] = done.checkpoint.pruning["cut_groups"]
     if recipe.teacher:
         metrics["teacher_digest"] = done.checkpoint.teacher
     sparse = recipe.precision == "ternary" or recipe.penalty > 0

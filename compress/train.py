@@ -28,11 +28,11 @@ from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
 from tritforge.compress.evaluation import Change, ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
-from tritforge.compress.latency import LatencyPruning
 from tritforge.compress.models import Model, build_model
 from tritforge.compress.recipe import FIELDS, NOT_DECISIVE, Recipe
 from tritforge.compress.run_lock import locked
 from tritforge.compress.schedules import learning_rate
+from tritforge.compress.target_pruning import TargetPruning, target_pruning
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.compress.workers import Workers, joined, workers_around
 from tritforge.errors import RecipeError
@@ -145,7 +145,7 @@ def _train(
     generator = torch.Generator().manual_seed(recipe.seed)
     per_epoch = steps_per_epoch(recipe, dataset)
     total = per_epoch * recipe.epochs
-    pruning = LatencyPruning(recipe, model, total) if recipe.latency_target > 0 else None
+    pruning = target_pruning(recipe, model, total)
     if workers.leads:
         held.enter_context(locked(folder))
     state = _resume(recipe, folder, model, optimizer, generator, teacher)
@@ -163,7 +163,7 @@ def _train(
             teacher="" if teacher is None else teacher.digest,
         )
     elif pruning is not None:
-        pruning.load(state.latency)
+        pruning.load(state.pruning)
     log = _Log(folder, state.step, state.sums, recipe.tensorboard and workers.leads)
     batches = _Batches(recipe, dataset, device, generator, state.order, workers)
     maps = compiled_maps(model, device) if recipe.compiled else model.maps
@@ -182,7 +182,9 @@ def _train(
         if position == per_epoch - 1 and workers.leads:
             figures = _epoch_figures(recipe, model, dataset)
             if pruning is not None:
-                figures |= {"cycles": pruning.look(), "lambda": pruning.penalty}
+                figures["lambda"] = pruning.penalty
+                if recipe.latency_target > 0:
+                    figures["cycles"] = pruning.look()
             log.write(step + 1, {"epoch": epoch + 1, "learning_rate": rate, **figures})
         if workers.leads and ((step + 1) % recipe.checkpoint_steps == 0 or step + 1 == total):
             state = replace(
@@ -193,7 +195,7 @@ def _train(
                 generator=generator.get_state(),
                 order=batches.order,
                 sums=log.sums,
-                latency={} if pruning is None else pruning.state(),
+                pruning={} if pruning is None else pruning.state(),
             )
             save_checkpoint(folder / CHECKPOINT_FILE, state)
         if advance is not None:
@@ -217,7 +219,7 @@ def _train(
         model_accuracy(model, dataset.validation) if len(dataset.validation) else None,
         pruned_fraction(recipe, model),
         resumed_from,
-        None if pruning is None else pruning.look(),
+        pruning.look() if pruning is not None and recipe.latency_target > 0 else None,
     )
 
 
@@ -241,7 +243,7 @@ def training_step(
     images: Tensor,
     labels: Tensor,
     teacher: Teacher | None = None,
-    pruning: LatencyPruning | None = None,
+    pruning: TargetPruning | None = None,
     workers: Workers = ALONE,
     share: float = 1.0,
     maps_of: Callable[[Tensor], dict[str, Tensor]] | None = None,

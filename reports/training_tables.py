@@ -13,13 +13,15 @@ from tritforge.reports.result_table import Table
 from tritforge.reports.training_records import Measured, Plan, find, full_precision_of
 
 NOT_RUN = "not run"
+FLOAT_BITS = 32
+"""What records call the width of activations in floating point."""
 MATCHED_LEVELS = 5
 """Zero-group fractions at which naive and clipped are compared, evenly spread over those that both reach."""
 
 LEAST = (0.25, 0.5)
 """Zero-group fractions that a choice of λ and *a* is asked for."""
-GAPS_OF = {"floating point": ("table3", "lambda-sweep"), "8-bit": ("deployable", "best")}
-"""By kind of activations, the experiments whose gaps to full precision are told."""
+GAPS_OF = ("table3", "lambda-sweep", "sparsity", "best")
+"""Experiments whose gaps to full precision are told."""
 
 
 @dataclass(frozen=True)
@@ -197,11 +199,10 @@ def _best(settings: Sequence[Measured], least: float) -> str:
 
 def deployable_table(plan: Plan) -> Part:
     """What the accelerator can run, without and with a teacher."""
-    settings = [*plan["deployable"], *plan["best"]]
+    settings = [one for one in (*plan["sparsity"], *plan["best"]) if one.setting["activations"] < FLOAT_BITS]
     lines = [
         (
-            f"{one.setting['penalty']:g}",
-            f"{one.setting['clipping']:g}",
+            f"{100 * one.setting['zero_group_target']:g}",
             _learnt(one),
             str(one.setting["epochs"]),
             _top1(one),
@@ -215,8 +216,8 @@ def deployable_table(plan: Plan) -> Part:
         for one in settings
     ]
     columns = (
-        *("λ", "a", "from the teacher", "epochs", "as trained, %", "integer network, %", "gap", "zero weights, %"),
-        *("zero groups, %", "compression", "predicted cycles", "seeds"),
+        *("pruned to zero groups, %", "from the teacher", "epochs", "as trained, %", "integer network, %", "gap"),
+        *("zero weights, %", "zero groups, %", "compression", "predicted cycles", "seeds"),
     )
     teachers = ", ".join(dict.fromkeys(one.setting["teacher"] for one in settings if "teacher" in one.setting))
     note = (
@@ -224,7 +225,7 @@ def deployable_table(plan: Plan) -> Part:
         "is that of the trained model to full precision after as many epochs; the cycles are an image's on 16 PEs, by "
         "the cycle model."
     )
-    return Part("deployable", Table("8-bit activations, integer first and last layer", columns, lines), note)
+    return Part("sparsity", Table("8-bit activations, integer first and last layer", columns, lines), note)
 
 
 def _learnt(one: Measured) -> str:
@@ -239,45 +240,48 @@ def _learnt(one: Measured) -> str:
 
 def gap_table(plan: Plan) -> Part:
     """What clipped networks lose to full precision, by the least part of zero groups."""
+    settings = [one for name in GAPS_OF for one in plan[name]]
+    model = settings[0].setting["model"]
+    clipped = [one for one in settings if one.setting["model"] == model and one.setting["method"] == "clipped"]
     lines = []
-    for kind, names in GAPS_OF.items():
-        model = plan[names[0]][0].setting["model"]
-        ternary = [
-            one
-            for one in (one for name in names for one in plan[name])
-            if one.setting["model"] == model and one.setting["method"] == "clipped"
-        ]
-        for learnt in dict.fromkeys(map(_learnt, ternary)):
-            alike = [one for one in ternary if _learnt(one) == learnt]
-            lines += [(kind, learnt, f"{100 * least:g}", *_least_loss(plan, alike, least)) for least in LEAST]
+    for kind in sorted({_kind(one) for one in clipped}):
+        alike = [one for one in clipped if _kind(one) == kind]
+        lines += [(*_kind_cells(alike[0]), f"{100 * least:g}", *_least_loss(plan, alike, least)) for least in LEAST]
     columns = (
-        *("activations", "from the teacher", "zero groups, at least %", "λ", "a", "epochs", "zero groups, %"),
+        *("activations", "from the teacher", "epochs", "zero groups, at least %", "pruned", "zero groups, %"),
         *("top-1, %", "gap", "integer network's gap", "full precision, %", "its epochs"),
     )
     note = (
-        "Method clipped. Of ResNet-20's recorded settings with so many zero groups, those of most epochs, and of these "
-        "the one with the fewest zero groups: no accuracy on the test part decides. "
-        "The gap is to full precision on the same data, after as many epochs where that was planned, else after those "
-        "told in the last column."
+        "Method clipped, ResNet-20. Of the recorded settings with so many zero groups, the one with the fewest: no "
+        "accuracy on the test part decides. The gap is to full precision on the same data, after as many epochs where "
+        "that was planned, else after those told in the last column."
     )
     return Part("gaps", Table("Gaps to full precision", columns, lines), note)
 
 
+def _kind(one: Measured) -> tuple[int, str, int]:
+    """What settings must share to be compared, in the order of the lines."""
+    taught = "teacher" in one.setting
+    return -one.setting["activations"], _learnt(one), one.setting["epochs"] if taught else -one.setting["epochs"]
+
+
+def _kind_cells(one: Measured) -> tuple[str, str, str]:
+    bits = one.setting["activations"]
+    return "floating point" if bits == FLOAT_BITS else f"{bits}-bit", _learnt(one), str(one.setting["epochs"])
+
+
 def _least_loss(plan: Plan, settings: Sequence[Measured], least: float) -> tuple[str, ...]:
-    """Cells on the setting of most epochs, and then with the fewest zero groups, among those with enough of them."""
+    """Cells on the setting with the fewest zero groups among those with enough of them."""
     held = [one for one in settings if one.mean("top1") is not None]
     sparse = [one for one in held if (one.mean("zero_group_fraction") or 0.0) >= least]
     if not sparse:
-        return ("none so sparse" if held else NOT_RUN, *[""] * 8)
-    one = min(sparse, key=lambda one: (-one.setting["epochs"], one.mean("zero_group_fraction")))
+        return ("none so sparse" if held else NOT_RUN, *[""] * 6)
+    one = min(sparse, key=lambda one: one.mean("zero_group_fraction") or 0.0)
     base = full_precision_of(plan, one) or find(
         plan["table3"], method="full precision", model=one.setting["model"], schedule=one.setting["schedule"]
     )
-    clipping = one.setting["clipping"]
     return (
-        f"{one.setting['penalty']:g}",
-        f"{clipping:g}" if clipping is not None else "",
-        str(one.setting["epochs"]),
+        _pruned(one),
         _sparsity(one)[1],
         _top1(one),
         _points(one.above(base)),
@@ -285,6 +289,14 @@ def _least_loss(plan: Plan, settings: Sequence[Measured], least: float) -> tuple
         _top1(base),
         str(base.setting["epochs"]) if base is not None else "",
     )
+
+
+def _pruned(one: Measured) -> str:
+    """How far, or how strongly, a clipped network is pruned."""
+    clipping = f"a = {one.setting['clipping']:g}"
+    if "zero_group_target" in one.setting:
+        return f"to {100 * one.setting['zero_group_target']:g} %, {clipping}"
+    return f"λ = {one.setting['penalty']:g}, {clipping}"
 
 
 def latency_table(plan: Plan) -> Part:
@@ -402,11 +414,11 @@ def _setting(settings: Sequence[Measured], table: str = "") -> str:
     if len(held["epochs"]) == 1:
         told.insert(0, f"{common('epochs')} epochs")
     clipped = [one.setting for one in settings if one.setting["clipping"] is not None]
-    if len({one["penalty"] for one in clipped}) == 1:
+    if len({one["penalty"] for one in clipped}) == 1 and not any("zero_group_target" in one for one in clipped):
         told.append(f"λ = {clipped[0]['penalty']:g}")
     if len({one["clipping"] for one in clipped}) == 1:
         told.append(f"a = {clipped[0]['clipping']:g}")
     bits = common("activations")
-    told.append("activations in floating point" if bits == 32 else f"{bits}-bit activations")
+    told.append("activations in floating point" if bits == FLOAT_BITS else f"{bits}-bit activations")
     beside = f" Beside it {table} of the dissertation: CIFAR-10, 160 epochs." if table else ""
     return f"{', '.join(told)}; last epoch.{beside}"

@@ -72,7 +72,7 @@ def test_means_and_spreads_are_over_seeds() -> None:
 
 
 def test_gaps_are_to_the_same_networks_full_precision() -> None:
-    one = find(ALL["deployable"])
+    one = find(ALL["sparsity"])
     base = full_precision_of(ALL, one) if one is not None else None
     assert one is not None and base is not None
     assert (base.setting["method"], base.setting["model"], base.setting["epochs"]) == ("full precision", "resnet20", 20)
@@ -183,16 +183,20 @@ def test_the_best_accuracy_is_chosen_among_those_sparse_enough() -> None:
 
 
 def test_deployable_networks_tell_the_integer_networks_accuracy_and_what_they_learnt_from() -> None:
-    one = ALL["deployable"][0]
+    one = find(ALL["sparsity"], activations=8)
+    assert one is not None
     mean, spread = one.mean("integer_top1"), one.spread("integer_top1")
     part = deployable_table(ALL)
-    assert part.table.rows[0][5] == f"{mean:.2f} ± {spread:.2f}"
-    assert [row[2:4] for row in part.table.rows] == [*[("", "20")] * 2, *[("0.5", "20")] * 2, ("0.5", "40")]
+    assert part.table.rows[0][4] == f"{mean:.2f} ± {spread:.2f}"
+    assert [row[:3] for row in part.table.rows] == [
+        *[("25", "", "20"), ("50", "", "20")],
+        *[("25", "0.5", "20"), ("50", "0.5", "20"), ("50", "0.5", "40")],
+    ]
     assert "From the teacher, resnet20-full_precision-a32-e20-one_cycle-s0, comes" in part.note
-    assert part.note.startswith("one cycle, 8-bit activations; last epoch.")
-    assert [row[6] == "" for row in part.table.rows] == [False] * 4 + [True]  # no full precision of 40 epochs
+    assert part.note.startswith("one cycle, a = 2, 8-bit activations; last epoch.")
+    assert [row[5] == "" for row in part.table.rows] == [False] * 4 + [True]  # no full precision of 40 epochs
     other = Measured({**ALL["best"][0].setting, "temperature": 2.0, "feature_matching": 0.1})
-    assert deployable_table({**ALL, "best": [other]}).table.rows[-1][2] == "0.5, T = 2, maps 0.1"
+    assert deployable_table({**ALL, "best": [other]}).table.rows[-1][1] == "0.5, T = 2, maps 0.1"
 
 
 def recorded(one: Measured, **metrics: dict[int, float]) -> Measured:
@@ -205,7 +209,7 @@ def recorded(one: Measured, **metrics: dict[int, float]) -> Measured:
 def test_gaps_are_those_of_the_densest_network_that_is_sparse_enough() -> None:
     full, *_ = table = NOTHING["table3"]
     sweep = {(one.setting["method"], one.setting["penalty"]): one for one in NOTHING["lambda-sweep"]}
-    bits, sparser, taught, taught_sparser = NOTHING["deployable"]
+    real, _, bits, sparser, taught, taught_sparser = NOTHING["sparsity"]
 
     def at(one: Measured, top1: float, groups: float) -> Measured:
         return recorded(one, top1={0: top1}, zero_group_fraction={0: groups}, integer_top1={0: top1 - 0.25})
@@ -220,19 +224,26 @@ def test_gaps_are_those_of_the_densest_network_that_is_sparse_enough() -> None:
             at(sweep["clipped", 2e-3], 88.0, 0.6),
             at(sweep["clipped", 2.5e-4], 87.9, 0.2),
         ],
-        "deployable": [at(bits, 86.5, 0.3), sparser, at(taught, 87.5, 0.2), at(taught_sparser, 86.0, 0.4)],
+        "sparsity": [
+            *[at(real, 87.3, 0.25), at(bits, 86.5, 0.3), sparser],
+            *[at(taught, 87.5, 0.2), at(taught_sparser, 86.0, 0.4)],
+        ],
         "best": [at(NOTHING["best"][0], 88.5, 0.51)],
     }
     base = ("88.50 ± 0.71", "20")
     assert gap_table(plan).table.rows == [
-        ("floating point", "", "25", "0.0005", "1.2", "10", "30.0", "87.00", "−1.00", "−1.25", *base),
-        ("floating point", "", "50", "0.001", "1.2", "10", "50.0", "85.00", "−3.00", "−3.25", *base),
-        ("8-bit", "", "25", "0.0005", "1.2", "20", "30.0", "86.50", "−1.50", "−1.75", *base),
-        ("8-bit", "", "50", "none so sparse", *[""] * 8),
-        ("8-bit", "0.5", "25", "0.001", "2", "40", "51.0", "88.50", "+0.50", "+0.25", *base),
-        ("8-bit", "0.5", "50", "0.001", "2", "40", "51.0", "88.50", "+0.50", "+0.25", *base),
+        ("floating point", "", "20", "25", "to 25 %, a = 2", "25.0", "87.30", "−0.70", "−0.95", *base),
+        ("floating point", "", "20", "50", "none so sparse", *[""] * 6),
+        ("floating point", "", "10", "25", "λ = 0.0005, a = 1.2", "30.0", "87.00", "−1.00", "−1.25", *base),
+        ("floating point", "", "10", "50", "λ = 0.001, a = 1.2", "50.0", "85.00", "−3.00", "−3.25", *base),
+        ("8-bit", "", "20", "25", "to 25 %, a = 2", "30.0", "86.50", "−1.50", "−1.75", *base),
+        ("8-bit", "", "20", "50", "none so sparse", *[""] * 6),
+        ("8-bit", "0.5", "20", "25", "to 50 %, a = 2", "40.0", "86.00", "−2.00", "−2.25", *base),
+        ("8-bit", "0.5", "20", "50", "none so sparse", *[""] * 6),
+        ("8-bit", "0.5", "40", "25", "to 50 %, a = 2", "51.0", "88.50", "+0.50", "+0.25", *base),
+        ("8-bit", "0.5", "40", "50", "to 50 %, a = 2", "51.0", "88.50", "+0.50", "+0.25", *base),
     ]
-    assert {row[3:] for row in gap_table(NOTHING).table.rows} == {(NOT_RUN, *[""] * 8)}
+    assert {row[4:] for row in gap_table(NOTHING).table.rows} == {(NOT_RUN, *[""] * 6)}
 
 
 def test_weightings_are_compared_seed_by_seed() -> None:

@@ -72,9 +72,9 @@ def train(
     if resolved.precision == "ternary" or resolved.penalty > 0:
         typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
     if done.cycles is not None:
-        typer.echo(
-            f"predicted cycles       {done.cycles:,.0f} an image, {done.checkpoint.latency['cut_groups']} groups cut"
-        )
+        typer.echo(f"predicted cycles       {done.cycles:,.0f} an image")
+    if done.checkpoint.pruning:
+        typer.echo(f"groups cut             {done.checkpoint.pruning['cut_groups']}")
     metrics = {
         "epochs": resolved.epochs,
         "step_seconds": done.step_seconds,
@@ -84,7 +84,9 @@ def train(
         "teacher_digest": done.checkpoint.teacher,
     }
     if done.cycles is not None:
-        metrics |= {"predicted_cycles": done.cycles, "cut_groups": done.checkpoint.latency["cut_groups"]}
+        metrics["predicted_cycles"] = done.cycles
+    if done.checkpoint.pruning:
+        metrics["cut_groups"] = done.checkpoint.pruning["cut_groups"]
     values = {key: value for key, value in asdict(resolved).items() if value != float("inf")}
     write_result(
         context, json, metrics, arguments={"recipe_values": values}, seeds=[resolved.seed], data_digest=dataset.digest()

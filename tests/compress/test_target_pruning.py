@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from compress_samples import small_digits
+from pruning_samples import LATENCY, TARGET, empty_groups, exported_cycles, model_of
+
+from tritforge.compress.checkpoint import load_checkpoint
+from tritforge.compress.group_sparsity import present_groups
+from tritforge.compress.target_pruning import CUT, target_pruning
+from tritforge.compress.train import train
+from tritforge.compress.weight_penalty_clipping import weight_penalty
+from tritforge.errors import RecipeError
+
+KINDS = ("cycles", "uniform")
+DEAR, CHEAP = "stage2.block1.conv2", "stage1.block1.conv2"
+"""Their groups cost 2 cycles and 1: on these small maps other units than the array bound the first stage."""
+SPARSE = replace(LATENCY, latency_target=0.0, zero_group_target=0.6)
+
+
+@pytest.fixture(scope="module")
+def start():
+    """State before training under both weightings."""
+    return {kind: target_pruning(replace(LATENCY, latency_weighting=kind), model_of(), 100) for kind in KINDS}
+
+
+def test_factors_are_one_in_the_mean_over_groups_and_larger_for_dear_layers(start):
+    sizes = {name: bitmap.size for name, bitmap in present_groups(model_of(), 16).items()}
+    for kind in KINDS:
+        mean = sum(start[kind].factors[name] * sizes[name] for name in sizes) / sum(sizes.values())
+        assert mean == pytest.approx(1)
+    assert set(start["uniform"].factors.values()) == {1.0}
+    factors = start["cycles"].factors
+    assert factors[DEAR] == 2 * factors[CHEAP]
+
+
+def test_a_layers_pull_is_multiplied_by_its_factor():
+    weights = [torch.randn(16, 16, 3, 3, requires_grad=True) for _ in range(2)]
+    weight_penalty(weights, 1.5).backward()
+    plain = [weight.grad.clone() for weight in weights]
+    for weight in weights:
+        weight.grad = None
+    weight_penalty(weights, 1.5, factors=[3.0, 0.25]).backward()
+    assert torch.allclose(weights[0].grad, 3 * plain[0])
+    assert torch.allclose(weights[1].grad, plain[1] / 4)
+
+
+def test_of_equal_norms_the_cut_takes_the_dear_ones():
+    cut = {}
+    for kind in KINDS:
+        model = model_of()
+        pruning = target_pruning(replace(LATENCY, latency_weighting=kind), model, 100)
+        pruning.after_step(100)
+        assert 0.97 * TARGET <= pruning.look() <= TARGET
+        cut[kind] = {name: 1 - bitmap.mean() for name, bitmap in present_groups(model, 16).items()}
+        assert pruning.cut_groups == sum((~bitmap).sum() for bitmap in present_groups(model, 16).values())
+    assert cut["cycles"][DEAR] > cut["uniform"][DEAR]
+    assert cut["cycles"][CHEAP] < cut["uniform"][CHEAP]
+
+
+def test_the_cut_prefers_groups_that_are_zero_already_and_keeps_the_largest():
+    model = model_of()
+    empty_groups(model, 1, 0.4)
+    before = present_groups(model, 16)
+    pruning = target_pruning(replace(LATENCY, latency_weighting="uniform"), model, 100)
+    pruning.after_step(100)
+    layer = model.ternary_layers()["stage2.block1.conv2"]
+    after = present_groups(model, 16)
+    assert all(not np.any(after[name] & ~before[name]) for name in before)
+    assert pruning.cut_groups == sum(int(before[name].sum() - after[name].sum()) for name in before) > 0
+    norms = model_of().ternary_layers()["stage2.block1.conv2"].weight.detach().reshape(32, 2, 144).norm(dim=2).numpy()
+    kept, gone = after["stage2.block1.conv2"], before["stage2.block1.conv2"] & ~after["stage2.block1.conv2"]
+    assert norms[kept].min() >= norms[gone].max()
+    assert not layer.weight.detach().reshape(32, 2, 144)[torch.from_numpy(gone)].any()
+
+
+@pytest.mark.parametrize(("deviation", "part"), [(0.1, 1), (0.0, 0), (-0.1, 0)])
+def test_nothing_is_pulled_on_the_line_or_below_it(deviation, part):
+    pruning = target_pruning(LATENCY, model_of(), 100)
+    pruning.load(pruning.state() | {"penalty": 0.7, "deviation": deviation})
+    assert pruning.strength == part * 0.7
+
+
+@pytest.mark.parametrize(("empty", "direction"), [(0.0, 1), (1.0, -1)])
+def test_lambda_rises_while_too_many_cycles_are_left_and_falls_else_within_its_bounds(empty, direction):
+    model = model_of()
+    empty_groups(model, 0, empty)
+    pruning = target_pruning(LATENCY, model, 100)
+    strengths = [pruning.penalty]
+    for step in range(20, 79):
+        pruning.after_step(step)
+        strengths.append(pruning.penalty)
+    assert strengths == sorted(strengths, reverse=direction < 0)
+    assert strengths[-1] == pytest.approx(LATENCY.penalty * 100.0**direction)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(LATENCY, tmp_path_factory.mktemp("whole"), dataset=small_digits())
+
+
+def rows_of(run) -> list[dict[str, str]]:
+    with open(run.folder / "log.csv", newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_run_ends_at_its_target_and_the_log_tells_the_way(whole):
+    assert 0.97 * TARGET <= whole.cycles <= TARGET
+    assert whole.cycles == exported_cycles(whole.model)
+    rows = rows_of(whole)
+    cycles, strengths = ([float(row[name]) for row in rows] for name in ("cycles", "lambda"))
+    assert cycles[-1] == whole.cycles
+    assert cycles[0] > cycles[len(cycles) // 2] > cycles[-1]
+    cut = int(CUT * len(rows))
+    assert all(strength > 0 for strength in strengths[:cut])
+    assert strengths[cut + 1 :] == [0.0] * (len(rows) - cut - 1)
+    assert len(set(strengths[:cut])) > cut // 2
+
+
+def test_groups_that_were_cut_stay_empty(whole):
+    kept = whole.checkpoint.pruning["kept"]
+    present = present_groups(whole.model, 16)
+    assert kept.keys() == present.keys()
+    assert all(not np.any(present[name] & ~kept[name].numpy()) for name in kept)
+
+
+@pytest.mark.parametrize("stopped", [20, 64])
+def test_a_stopped_run_ends_alike_before_and_after_the_cut(tmp_path, whole, stopped):
+    class Stop(Exception):
+        pass
+
+    def stop(_):
+        if load_checkpoint(tmp_path).step == stopped:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(LATENCY, tmp_path, dataset=small_digits(), advance=stop)
+    assert bool(load_checkpoint(tmp_path).pruning["kept"]) == (stopped == 64)
+    run = train(LATENCY, tmp_path, dataset=small_digits())
+    assert run.resumed_from == stopped
+    state = whole.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in run.model.state_dict().items())
+    assert (tmp_path / "log.csv").read_bytes() == (whole.folder / "log.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"latency_target": 10.0}, r"latency_target is 10; this network takes from \d+ cycles an image with every"),
+        ({"latency_target": 1e6}, r"latency_target is 1e\+06; .* to [\d,]+ with none"),
+        ({"penalty": 0.0}, "latency_target needs a penalty above 0"),
+        ({"precision": "float"}, "latency_target needs a network for the accelerator, and the model's weights are"),
+        ({"activation_bits": 32}, "the model's activations are in full precision"),
+    ],
+)
+def test_targets_that_cannot_be_met_are_refused_and_nothing_is_written(tmp_path, change, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        train(replace(LATENCY, **change), tmp_path / "run", dataset=small_digits())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("precision", ["ternary", "float"])
+@pytest.mark.parametrize("activation_bits", [8, 32])
+def test_a_run_ends_with_as_many_zero_groups_as_asked_for(tmp_path, precision, activation_bits):
+    """Whether the accelerator could run it or not; a group more than asked for can be one whose trits came to zero."""
+    recipe = replace(SPARSE, precision=precision, activation_bits=activation_bits, end_layers="float")
+    run = train(recipe, tmp_path, dataset=small_digits())
+    present = present_groups(run.model, 16)
+    groups = sum(bitmap.size for bitmap in present.values())
+    assert 0.6 <= run.zero_group_fraction <= 0.6 + 4 / groups
+    assert run.zero_group_fraction == 1 - sum(bitmap.sum() for bitmap in present.values()) / groups
+    assert run.cycles is None
+    kept = run.checkpoint.pruning["kept"]
+    assert sum(int(bitmap.sum()) for bitmap in kept.values()) == int(0.4 * groups)
+    assert "cycles" not in rows_of(run)[0]
+    assert float(rows_of(run)[-1]["lambda"]) == 0
+
+
+def test_groups_count_alike_for_a_target_of_zero_groups():
+    pruning = target_pruning(SPARSE, model_of(SPARSE), 100)
+    assert set(pruning.factors.values()) == {1.0}
+    assert pruning.cost == sum(bitmap.size for bitmap in present_groups(model_of(SPARSE), 16).values())
+
+
+def test_without_a_target_nothing_is_aimed_at():
+    assert target_pruning(replace(LATENCY, latency_target=0.0), model_of(), 100) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"latency_target": TARGET}, "latency_target and zero_group_target are both above 0; a training can have one"),
+        ({"penalty": 0.0}, "zero_group_target needs a penalty above 0"),
+    ],
+)
+def test_a_target_of_zero_groups_that_makes_no_sense_is_refused(tmp_path, change, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        train(replace(SPARSE, **change), tmp_path / "run", dataset=small_digits())
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,37 @@
+"""Small models with some of their groups empty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from compress_samples import SMALL
+
+from tritforge.compress.export import export_network
+from tritforge.compress.models import build_model
+from tritforge.cycle_model import predict
+from tritforge.lowering import fitting_parameters, lower
+from tritforge.parameters import AcceleratorParameters
+
+TARGET = 500.0
+LATENCY = replace(SMALL, epochs=12, learning_rate=0.01, penalty=0.2, clipping=2.0, latency_target=TARGET)
+
+
+def model_of(recipe=LATENCY, image=(1, 8, 8), seed: int = 0):
+    torch.manual_seed(seed)
+    return build_model(recipe, image, 10, (20,) * image[0])
+
+
+def empty_groups(model, seed: int, part: float) -> None:
+    """Set random groups of every ternary layer to zero."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in model.ternary_layers().values():
+            outputs, channels = layer.weight.shape[:2]
+            kept = torch.rand(outputs, channels // 16, generator=generator) >= part
+            layer.weight.mul_(kept.repeat_interleave(16, dim=1)[:, :, None, None])
+
+
+def exported_cycles(model) -> float:
+    network = export_network(model)
+    return predict(lower(network, fitting_parameters(network, AcceleratorParameters()))).cycles_per_image
