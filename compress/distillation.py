@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tritforge.compress.checkpoint import CheckpointError, load_checkpoint
 from tritforge.compress.data import Dataset
 from tritforge.compress.deployed import model_of_checkpoint
-from tritforge.compress.models import Model
+from tritforge.compress.models import ConvStage, Model
 from tritforge.compress.recipe import Recipe
 from tritforge.errors import RecipeError
 
@@ -55,7 +56,15 @@ def load_teacher(recipe: Recipe, dataset: Dataset, student: Model) -> Teacher | 
             f"feature_matching compares the last maps of equal stages, and those of teacher {recipe.teacher} have "
             f"{_told(theirs)}, those of the student {_told(ours)}"
         )
+    _fold_norms(model)
     return Teacher(model.requires_grad_(False).to(student.zero_point.device), state_digest(checkpoint.model))
+
+
+def _fold_norms(model: Model) -> None:
+    """Put the batch norms of full-precision convolutions into their weights: a map less to write in every stage."""
+    for stage in model.stages.values():
+        if isinstance(stage, ConvStage) and type(stage.conv) is nn.Conv2d:
+            stage.conv, stage.norm = fuse_conv_bn_eval(stage.conv, stage.norm), nn.Identity()
 
 
 def _told(ends: Mapping[str, tuple[int, int]]) -> str:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tritforge.compress.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.data import Split
-from tritforge.compress.distillation import distilled, map_difference, state_digest
+from tritforge.compress.distillation import distilled, load_teacher, map_difference, state_digest
 from tritforge.compress.recipe import parse_recipe
 from tritforge.compress.topology import build_topology
 from tritforge.compress.train import CHECKPOINT_FILE, train
@@ -83,6 +83,18 @@ def recipe_with(run, **change):
 
 def states_equal(ours, theirs) -> bool:
     return all(torch.equal(value, theirs.model.state_dict()[name]) for name, value in ours.model.state_dict().items())
+
+
+def test_a_teacher_answers_as_its_run_does_without_batch_norms(teacher):
+    data = small_digits()
+    loaded = load_teacher(recipe_with(teacher), data, teacher.model)
+    assert loaded is not None
+    images = torch.from_numpy(data.test.images[:64])
+    with torch.no_grad():
+        for name, maps in teacher.model.maps(images).items():
+            assert torch.allclose(loaded.model.maps(images)[name], maps, atol=1e-4), name
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in loaded.model.modules())
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.model.modules())
 
 
 def test_a_teacher_without_weight_changes_nothing(tmp_path, teacher):
