@@ -53,7 +53,6 @@ def fusible(maps: Tensor, norm: nn.BatchNorm2d, activation: nn.Module) -> bool:
     """Whether :func:`fused_stage` can do this: statistics of the batch, ReLU or a quantiser, on the CPU."""
     return (
         norm.training
-        and norm.momentum is not None
         and isinstance(activation, nn.ReLU | ActivationQuantiser)
         and maps.device.type == "cpu"
         and stage_kernels.takes(maps.shape, maps.dtype)

@@ -52,7 +52,9 @@ def forward(
     out = torch.empty_like(maps)
     means, inverses = torch.empty(2, channels, dtype=torch.float64)
     learnt = norm.weight, norm.bias, norm.running_mean, norm.running_var
-    constants = ctypes.c_double(norm.momentum), ctypes.c_double(norm.eps)
+    # Without a momentum the running statistics are averages over all batches, as torch has it.
+    momentum = 1 / (int(norm.num_batches_tracked) + 1) if norm.momentum is None else norm.momentum
+    constants = ctypes.c_double(momentum), ctypes.c_double(norm.eps)
     largest = _run("forward", maps, ctypes.c_int(rectified), maps, residual, *learnt, *constants, means, inverses, out)
     norm.num_batches_tracked += 1
     return out, largest, means, inverses
