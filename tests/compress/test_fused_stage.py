@@ -107,6 +107,21 @@ def test_a_stage_and_its_gradients_are_those_of_the_definition(shape, joined, qu
         assert (value - wanted).norm() <= 1e-3 * wanted.norm() + 1e-3
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.037])
+def test_quantising_rounds_half_up_to_the_bit(scale):
+    """Every half of a step from far below 0 to far above the top, and the values beside them."""
+    quantiser = ActivationQuantiser(8)
+    quantiser.peak.fill_(255 * scale)
+    halves = torch.arange(-40, 600).float() * (float(quantiser.scale) / 2)
+    beside = [torch.nextafter(halves, torch.tensor(limit)) for limit in (-1e9, 1e9)]
+    values = torch.cat([halves, *beside]).reshape(1, 64, 5, 6).contiguous(memory_format=torch.channels_last)
+    ratios = values / quantiser.scale
+    out = values.clone()
+    mask = stage_kernels.quantise(out, float(quantiser.scale), quantiser.top)
+    assert torch.equal(out, quantiser.levels(values) * quantiser.scale)
+    assert torch.equal(mask.bool(), (ratios >= 0) & (ratios <= quantiser.top))
+
+
 @pytest.mark.parametrize("quantised", [False, True])
 def test_in_bfloat16_a_stage_rounds_where_torch_does(quantised):
     shape = (8, 16, 16, 16)
