@@ -32,6 +32,8 @@ LATENCY_TARGET = 10000.0
 """Cycles an image that ``latency`` prunes ResNet-20 to; with every group it takes 19,635 on 16 PEs."""
 SWEEP = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3)
 GRID = ((5e-4, 1e-3, 2e-3), (1.0, 1.2, 1.6, 2.0))
+TARGET_GRID = (0.8, 1.0, 1.2, math.inf)
+"""Values of *a* to choose from where a training is pruned to a target."""
 HELD_OUT = 0.1
 """Part of the training images that a choice of λ and *a* is made on."""
 SEEDS = (0, 1, 2)
@@ -249,6 +251,20 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 )
                 for penalty in GRID[0]
                 for clipping in GRID[1]
+            ),
+        ),
+        Experiment(
+            "target-clipping",
+            "the choice of a for pruning to half of the groups, on held-out training images",
+            tuple(
+                run(
+                    "clipped" if math.isfinite(clipping) else "naive",
+                    epochs=kind.short_epochs,
+                    clipping=clipping,
+                    zero_group_target=ZERO_GROUPS[-1],
+                    validation_fraction=HELD_OUT,
+                )
+                for clipping in TARGET_GRID
             ),
         ),
         Experiment(
