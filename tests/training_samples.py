@@ -58,6 +58,7 @@ def made_up(recipe: Recipe, dataset: str = "cifar10_jpeg") -> dict[str, Any]:
         "histograms": histograms,
         "group_norms": norms,
         "trits": {},
+        **({"cut_groups": 7} if recipe.zero_group_target else {}),
     }
     if recipe.precision == "ternary":
         metrics["trits"] = {

@@ -81,6 +81,7 @@ def test_experiments_are_listed(pack: str, capsys: pytest.CaptureFixture[str]) -
         "table6",
         "lambda-sweep",
         "lambda-clipping",
+        "target-clipping",
         "sparsity",
         "best",
         "latency",

@@ -33,6 +33,7 @@ from tritforge.reports.training_tables import (
     table_1,
     table_3,
     table_6,
+    target_selection_table,
 )
 
 
@@ -164,6 +165,16 @@ def test_the_choice_is_told_by_validation_accuracy() -> None:
     assert one is not None
     assert table.columns == ("a", "λ = 0.0005", "λ = 0.001", "λ = 0.002")
     assert table.rows[1][:3:2] == ("1.2", f"{one.mean('validation_accuracy'):.2f} / 45.0")
+
+
+def test_the_choice_of_a_for_a_target_is_told_by_validation_accuracy_too() -> None:
+    part = target_selection_table(ALL)
+    assert [row[0] for row in part.table.rows] == ["0.8", "1", "1.2", "∞ (naive)"]
+    naive = find(ALL["target-clipping"], method="naive")
+    assert naive is not None
+    mean, spread = naive.mean("validation_accuracy"), naive.spread("validation_accuracy")
+    assert part.table.rows[-1][1:] == (f"{mean:.2f} ± {spread:.2f}", "50.0", "7")
+    assert part.note.startswith("6 epochs, one cycle, activations in floating point; last epoch. Pruned to 50 % zero")
 
 
 def test_the_best_accuracy_is_chosen_among_those_sparse_enough() -> None:
