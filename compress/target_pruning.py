@@ -57,8 +57,10 @@ def target_pruning(recipe: Recipe, model: Model, steps: int) -> TargetPruning | 
         return _to_latency(recipe, model, steps)
     if recipe.zero_group_target > 0:
         every = every_group(model, recipe.group_channels)
-        total = _count(every)
-        return TargetPruning(recipe, model, steps, _count, (1 - recipe.zero_group_target) * total, every)
+        target = (1 - recipe.zero_group_target) * _count(every)
+        # A group is one of G that make up a filter: the fewer, the more of its channel is lost with it.
+        groups_of_a_filter = {name: float(bitmap.shape[1]) for name, bitmap in every.items()}
+        return TargetPruning(recipe, model, steps, _count, target, every, groups_of_a_filter)
     return None
 
 
@@ -96,7 +98,7 @@ class TargetPruning:
         cost_of: the cost of a structure.
         target: what it is to come down to, below the cost of every group.
         every: the structure with every group.
-        weights: by grouped layer, what one of its groups costs; alike by default.
+        weights: by grouped layer, how willingly one of its groups is given up; alike by default.
     """
 
     def __init__(

@@ -180,10 +180,15 @@ def test_a_run_ends_with_as_many_zero_groups_as_asked_for(tmp_path, precision, a
     assert float(rows_of(run)[-1]["lambda"]) == 0
 
 
-def test_groups_count_alike_for_a_target_of_zero_groups():
+def test_groups_count_alike_but_those_of_filters_with_many_are_pulled_harder():
     pruning = target_pruning(SPARSE, model_of(SPARSE), 100)
-    assert set(pruning.factors.values()) == {1.0}
-    assert pruning.cost == sum(bitmap.size for bitmap in present_groups(model_of(SPARSE), 16).values())
+    present = present_groups(model_of(SPARSE), 16)
+    assert pruning.cost == sum(bitmap.size for bitmap in present.values())
+    sizes = {name: bitmap.shape[1] for name, bitmap in present.items()}
+    assert sizes[DEAR] == 2 and sizes[CHEAP] == 1
+    assert pruning.factors[DEAR] == 2 * pruning.factors[CHEAP]
+    mean = sum(pruning.factors[name] * bitmap.size for name, bitmap in present.items()) / pruning.cost
+    assert mean == pytest.approx(1)
 
 
 def test_without_a_target_nothing_is_aimed_at():
