@@ -166,12 +166,12 @@ def test_targets_that_cannot_be_met_are_refused_and_nothing_is_written(tmp_path,
 @pytest.mark.parametrize("precision", ["ternary", "float"])
 @pytest.mark.parametrize("activation_bits", [8, 32])
 def test_a_run_ends_with_as_many_zero_groups_as_asked_for(tmp_path, precision, activation_bits):
-    """Whether the accelerator could run it or not; a group more than asked for can be one whose trits came to zero."""
+    """Whether the accelerator could run it or not; those beyond what is asked for are groups whose trits came to zero."""
     recipe = replace(SPARSE, precision=precision, activation_bits=activation_bits, end_layers="float")
     run = train(recipe, tmp_path, dataset=small_digits())
     present = present_groups(run.model, 16)
     groups = sum(bitmap.size for bitmap in present.values())
-    assert 0.6 <= run.zero_group_fraction <= 0.6 + 4 / groups
+    assert 0.6 <= run.zero_group_fraction <= 0.65
     assert run.zero_group_fraction == 1 - sum(bitmap.sum() for bitmap in present.values()) / groups
     assert run.cycles is None
     kept = run.checkpoint.pruning["kept"]
