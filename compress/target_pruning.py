@@ -1,8 +1,8 @@
 """Pruning to a target: which groups go is decided so that a network costs what is asked for.
 
 The cost is cycles an image on the accelerator, or the groups themselves. The penalty's factor lambda is moved while
-training so that the cost of the present groups follows a line down to the target. Before the last part of training the
-groups that are left over are cut, and stay cut while the others adapt without any penalty.
+training so that the cost of the present groups follows a line down to the target; where the penalty alone lags behind,
+the smallest groups are cut, and stay cut. In the last part of training the others adapt without any penalty.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tritforge.compress.group_sparsity import Bitmaps, every_group, present_groups
@@ -25,8 +26,10 @@ from tritforge.pe_groups import channels_per_group
 
 BEGUN, REACHED = 0.1, 0.6
 """Fractions of training at which the line of costs leaves that of all groups and is down at the target."""
-CUT = 0.8
-"""Fraction of training after which groups are cut to the target; lambda is 0 from then on."""
+LAG = 0.05
+"""How far behind the line, in parts of all cost that is to be saved, the smallest groups are cut."""
+SETTLED = 0.8
+"""Fraction of training after which the structure is that of the target; lambda is 0 from then on."""
 CHECKS = 400
 """Times in a training at which lambda is moved."""
 GAIN, DAMPING = 0.2, 3.0
@@ -119,6 +122,8 @@ class TargetPruning:
         self.factors = {name: cost / mean for name, cost in costs.items()}
         self.penalty, self.cost, self.cut_groups = recipe.penalty, self._dense, 0
         self._begun, self._deviation = recipe.penalty, 0.0
+        self._settled = False
+        self._shapes = {name: bitmap.shape for name, bitmap in every.items()}
         self._kept: dict[str, Tensor] = {}
 
     @property
@@ -136,13 +141,14 @@ class TargetPruning:
             "cost": self.cost,
             "cut_groups": self.cut_groups,
             "deviation": self._deviation,
+            "settled": self._settled,
             "kept": dict(self._kept),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state`."""
         self.penalty, self.cost, self.cut_groups = (state[name] for name in ("penalty", "cost", "cut_groups"))
-        self._deviation = state["deviation"]
+        self._deviation, self._settled = state["deviation"], state["settled"]
         self._kept = {name: kept.to(self._model.zero_point.device) for name, kept in state["kept"].items()}
 
     @torch.no_grad()
@@ -153,46 +159,78 @@ class TargetPruning:
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Cut groups stay cut; at some steps lambda moves, at one the cut is made."""
-        if not self._kept and step >= CUT * self._steps:
-            self._cut()
+        """Cut groups stay cut; at some steps lambda moves and laggards are cut, at one the structure is settled."""
+        if not self._settled:
+            if step >= SETTLED * self._steps:
+                self._settle()
+            elif step % max(1, self._steps // CHECKS) == 0:
+                self._check(step / self._steps)
         for name, kept in self._kept.items():
             weight = self._model.ternary_layers()[name].weight
             per_group = channels_per_group(weight.shape[2], self._group_channels)
             weight.mul_(kept.repeat_interleave(per_group, dim=1)[:, : weight.shape[1], None, None])
-        if not self._kept and step % max(1, self._steps // CHECKS) == 0:
-            wanted = min(1.0, max(0.0, (step / self._steps - BEGUN) / (REACHED - BEGUN)))
-            deviation = wanted - (self._dense - self.look()) / (self._dense - self._target)
-            moved = self.penalty * math.exp(GAIN * deviation + DAMPING * (deviation - self._deviation))
-            self.penalty = min(self._begun * FARTHEST, max(self._begun / FARTHEST, moved))
-            self._deviation = deviation
 
-    def _cut(self) -> None:
-        """Keep as many groups as the target allows, the largest for what they cost; norms count within their layer."""
+    def _check(self, done: float) -> None:
+        """Compare with the line, after a part of the training."""
+        to_save = self._dense - self._target
+        wanted = min(1.0, max(0.0, (done - BEGUN) / (REACHED - BEGUN)))
+        deviation = wanted - (self._dense - self.look()) / to_save
+        moved = self.penalty * math.exp(GAIN * deviation + DAMPING * (deviation - self._deviation))
+        self.penalty = min(self._begun * FARTHEST, max(self._begun / FARTHEST, moved))
+        self._deviation = deviation
+        if deviation > LAG:
+            there, order = self._by_worth()
+            fits = self._most(order[: int(there.sum())], self._dense - (wanted - LAG) * to_save)
+            self._keep(~there | self._chosen(order[:fits]), there)
+            self._deviation = LAG
+
+    def _settle(self) -> None:
+        there, order = self._by_worth()
+        self._keep(self._chosen(order[: self._most(order, self._target)]), there)
+        self.penalty, self._settled = 0.0, True
+
+    def _by_worth(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which groups of all layers are present, and the places of those not cut: first the largest for their cost.
+
+        Norms count within their layer. Zero groups come last: where the target leaves room for them, they may grow.
+        """
         present = present_groups(self._model, self._group_channels)
-        scores, there = [], []
+        scores = []
         for name, layer in self._model.ternary_layers().items():
             norms = group_norms(layer.weight, self._group_channels).cpu().double().numpy()
             scores.append((norms / max(norms.mean(), 1e-30) / max(self.factors[name], 1e-30)).ravel())
-            there.append(present[name].ravel())
-        # Zero groups come last: where the target leaves room for them, they may grow again.
-        order = np.lexsort((-np.concatenate(scores), ~np.concatenate(there)))
-        ends = np.cumsum([bitmap.size for bitmap in present.values()])[:-1]
+        there = np.concatenate([present[name].ravel() for name in self._shapes])
+        order = np.lexsort((-np.concatenate(scores), ~there))
+        if self._kept:
+            kept = np.concatenate([self._kept[name].cpu().numpy().ravel() for name in self._shapes])
+            order = order[kept[order]]
+        return there, order
 
-        def keep(count: int) -> Bitmaps:
-            chosen = np.zeros(len(order), dtype=np.bool_)
-            chosen[order[:count]] = True
-            parts = np.split(chosen, ends)
-            return {name: part.reshape(present[name].shape) for name, part in zip(present, parts, strict=True)}
-
+    def _most(self, order: NDArray[np.int64], cost: float) -> int:
+        """How many groups, from the first, a structure can have at a cost."""
         fits, too_many = 0, len(order) + 1
         while too_many - fits > 1:
             middle = (fits + too_many) // 2
-            if self._cost_of(keep(middle)) <= self._target:
+            if self._cost_of(self._bitmaps(self._chosen(order[:middle]))) <= cost:
                 fits = middle
             else:
                 too_many = middle
-        kept = keep(fits)
-        self.cut_groups = sum(int((present[name] & ~kept[name]).sum()) for name in present)
-        self._kept = {name: torch.from_numpy(bitmap).to(self._model.zero_point.device) for name, bitmap in kept.items()}
-        self.penalty = 0.0
+        return fits
+
+    def _keep(self, kept: NDArray[np.bool_], there: NDArray[np.bool_]) -> None:
+        """Cut the other groups, beside those that were cut before."""
+        self.cut_groups += int((there & ~kept).sum())
+        device = self._model.zero_point.device
+        for name, bitmap in self._bitmaps(kept).items():
+            mask = torch.from_numpy(bitmap).to(device)
+            self._kept[name] = mask & self._kept[name] if name in self._kept else mask
+
+    def _chosen(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        chosen = np.zeros(sum(math.prod(shape) for shape in self._shapes.values()), dtype=np.bool_)
+        chosen[places] = True
+        return chosen
+
+    def _bitmaps(self, groups: NDArray[np.bool_]) -> Bitmaps:
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])[:-1]
+        parts = np.split(groups, ends)
+        return {name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}

@@ -213,8 +213,8 @@ def target_selection_table(plan: Plan) -> Part:
     columns = ("a", "held-out accuracy, %", "zero groups, %", "groups cut")
     note = (
         f"{_setting(settings)} Pruned to {100 * settings[0].setting['zero_group_target']:g} % zero groups. Accuracy on "
-        "the held-out tenth of the training images; the test part is not looked at. Groups cut were not zero when four "
-        "fifths of the training were over."
+        "the held-out tenth of the training images; the test part is not looked at. Groups cut were not empty by the "
+        "penalty alone."
     )
     return Part("target-clipping", Table("The choice of a for a target", columns, lines), note)
 
