@@ -18,18 +18,17 @@ from tritforge.errors import DataError, RecipeError
 
 FLOAT_BITS = 32
 """``activation_bits`` of maps that are not quantised."""
-PENALTY, CLIPPING = 5e-4, 1.2
+PENALTY, CLIPPING = 1e-3, 1.0
 """λ and *a* of every table that does not vary them."""
 ZERO_GROUPS = (0.25, 0.5)
 """Parts of zero groups that ``sparsity`` prunes to."""
-TARGET_CLIPPING = 2.0
-"""*a* of runs that are pruned to a target: one that lets enough groups be pulled."""
 DISTILLATION = 0.5
 """Part of the loss that comes from the teacher, where there is one: full-precision ResNet-20 of Table 3, seed 0."""
 TAUGHT = ("teacher", "distillation", "temperature", "feature_matching")
 """Keys of a recipe that tell who it learns from, and how; ``teacher`` is that run's name."""
 LATENCY_TARGET = 10000.0
 """Cycles an image that ``latency`` prunes ResNet-20 to; with every group it takes 19,635 on 16 PEs."""
+SWEEP_CLIPPING = (1.0, 1.2)
 SWEEP = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3)
 GRID = ((5e-4, 1e-3, 2e-3), (1.0, 1.2, 1.6, 2.0))
 TARGET_GRID = (0.8, 1.0, 1.2, math.inf)
@@ -233,9 +232,9 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
             "lambda-sweep",
             "accuracy against zero groups, naive and clipped, over λ",
             tuple(
-                run(method, epochs=kind.compared_epochs, penalty=penalty)
+                run(method, epochs=kind.compared_epochs, penalty=penalty, clipping=clipping)
                 for penalty in SWEEP
-                for method in ("naive", "clipped")
+                for method, clipping in (("naive", math.inf), *(("clipped", a) for a in SWEEP_CLIPPING))
             ),
         ),
         Experiment(
@@ -271,7 +270,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
             "sparsity",
             "pruned to a quarter and a half of zero groups: float activations, 8-bit as deployed, and with a teacher",
             tuple(
-                run("clipped", clipping=TARGET_CLIPPING, zero_group_target=target, **how)
+                run("clipped", zero_group_target=target, **how)
                 for how in ({}, deployed, deployed | taught)
                 for target in ZERO_GROUPS
             ),
@@ -283,7 +282,6 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 run(
                     "clipped",
                     epochs=kind.long_epochs,
-                    clipping=TARGET_CLIPPING,
                     zero_group_target=ZERO_GROUPS[-1],
                     **deployed,
                     **taught,
@@ -297,7 +295,6 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 run(
                     "clipped",
                     epochs=kind.compared_epochs,
-                    clipping=TARGET_CLIPPING,
                     latency_target=LATENCY_TARGET,
                     latency_weighting=weighting,
                     seed=seed,

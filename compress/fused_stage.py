@@ -49,10 +49,11 @@ class _Stage(torch.autograd.Function):
         return *found, None, None
 
 
-def fusible(maps: Tensor, norm: nn.BatchNorm2d, activation: nn.Module) -> bool:
+def fusible(maps: Tensor, norm: nn.Module, activation: nn.Module) -> bool:
     """Whether :func:`fused_stage` can do this: statistics of the batch, ReLU or a quantiser, on the CPU."""
     return (
-        norm.training
+        isinstance(norm, nn.BatchNorm2d)
+        and norm.training
         and isinstance(activation, nn.ReLU | ActivationQuantiser)
         and maps.device.type == "cpu"
         and stage_kernels.takes(maps.shape, maps.dtype)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from tritforge.reports.palette import BLUE, GREY, ORANGE, TEAL, unit_rgba
 from tritforge.reports.training_records import Plan, find
-from tritforge.reports.training_tables import curve
+from tritforge.reports.training_tables import curve, sweep_series
 
 INK = "#78828c"
 """Text and axes: readable on white and on black."""
@@ -46,6 +46,8 @@ COLOURS = {
     "naive": unit_rgba(ORANGE),
     "clipped": unit_rgba(BLUE),
 }
+SERIES = ((COLOURS["naive"], (8, -3)), (COLOURS["clipped"], (5, 6)), (COLOURS["ternary"], (-4, -12)))
+"""Colours of the sweep's lines, and where their points' labels lie."""
 STAGES = (unit_rgba(GREY), unit_rgba(TEAL), unit_rgba(BLUE), unit_rgba(ORANGE))
 LAYERS = {"stage2.block1.conv1": "conv8", "stage3.block1.conv2": "conv15"}
 """The dissertation's names of ResNet-20's layers."""
@@ -77,27 +79,27 @@ def sweep_picture(plan: Plan) -> Picture | None:
         return None
     figure = Figure(figsize=(7.4, 4.3), layout="constrained")
     axes = figure.add_subplot()
-    for method, offset in (("naive", (8, -3)), ("clipped", (5, 6))):
-        points = curve(settings, method)
+    for (name, alike), (colour, offset) in zip(sweep_series(plan).items(), SERIES, strict=False):
+        points = curve(alike)
         axes.plot(
             [100 * groups for groups, _ in points],
             [top1 for _, top1 in points],
             "o-",
-            color=COLOURS[method],
-            label=method,
+            color=colour,
+            label=name,
             markersize=5.5,
             linewidth=1.6,
         )
-        for one in settings:
+        for one in alike:
             groups, top1 = one.mean("zero_group_fraction"), one.mean("top1")
-            if one.setting["method"] == method and groups is not None and top1 is not None:
+            if groups is not None and top1 is not None:
                 axes.annotate(
                     f"{1e4 * one.setting['penalty']:g}",
                     (100 * groups, top1),
                     xytext=offset,
                     textcoords="offset points",
                     fontsize=8,
-                    color=COLOURS[method],
+                    color=colour,
                 )
     for method, style in (("full precision", "--"), ("ternary", ":")):
         whole = find(plan["table3"], method=method, model=settings[0].setting["model"])

@@ -116,14 +116,23 @@ def table_6(plan: Plan) -> Part:
     return Part("table6", Table("Channels of a PE group", columns, lines), _setting(plan["table6"], "Table 6"))
 
 
+def sweep_series(plan: Plan) -> dict[str, list[Measured]]:
+    """The settings of the sweep over λ: naive, then clipped by *a*."""
+    series: dict[str, list[Measured]] = {}
+    for one in sorted(plan["lambda-sweep"], key=lambda one: one.setting["clipping"] or 0.0):
+        clipping = one.setting["clipping"]
+        series.setdefault("naive" if clipping is None else f"clipped, a = {clipping:g}", []).append(one)
+    return series
+
+
 def sweep_table(plan: Plan) -> Part:
     """Naive and clipped by λ."""
-    settings = plan["lambda-sweep"]
+    settings, series = plan["lambda-sweep"], sweep_series(plan)
     lines = []
-    for penalty in dict.fromkeys(one.setting["penalty"] for one in settings):
-        pair = [find(settings, penalty=penalty, method=method) for method in ("naive", "clipped")]
-        lines.append((f"{penalty:g}", *(cell for one in pair for cell in (_top1(one), *_sparsity(one)))))
-    columns = ("λ", *(f"{method}: {what}" for method in ("naive", "clipped") for what in _SPARSE))
+    for penalty in sorted({one.setting["penalty"] for one in settings}):
+        found = [find(alike, penalty=penalty) for alike in series.values()]
+        lines.append((f"{penalty:g}", *(cell for one in found for cell in (_top1(one), *_sparsity(one)))))
+    columns = ("λ", *(f"{name}: {what}" for name in series for what in _SPARSE))
     return Part("lambda-sweep", Table("Over λ", columns, lines), _setting(settings))
 
 
@@ -132,23 +141,30 @@ _SPARSE = ("top-1, %", "zero weights, %", "zero groups, %")
 
 def matched_table(plan: Plan) -> Part:
     """Naive and clipped at equal zero-group fractions, each linear between its measured points."""
-    curves = {method: curve(plan["lambda-sweep"], method) for method in ("naive", "clipped")}
-    lines = [(NOT_RUN, "", "", "")]
-    if all(len(points) > 1 for points in curves.values()):
-        least = max(points[0][0] for points in curves.values())
-        most = min(points[-1][0] for points in curves.values())
-        lines = [("none in common", "", "", "")]
-        if least < most:
-            lines = []
-            for level in np.linspace(least, most, MATCHED_LEVELS):
-                naive, clipped = (_between(points, float(level)) for points in curves.values())
-                lines.append((f"{100 * level:.1f}", f"{naive:.2f}", f"{clipped:.2f}", _points(clipped - naive)))
-    columns = ("zero groups, %", "naive", "clipped", "clipped above naive")
+    curves = {name: curve(settings) for name, settings in sweep_series(plan).items()}
+    naive = curves.pop("naive", [])
+    lines = [line for name, clipped in curves.items() for line in _matched(name, naive, clipped)]
+    columns = ("method", "zero groups, %", "top-1, %", "naive, %", "above naive")
     note = (
-        "Top-1 in percent, interpolated linearly between the measured points of the table above, from the least to the "
-        "most group sparsity that both methods reach."
+        "Interpolated linearly between the measured points of the table above, from the least to the most group "
+        "sparsity that both methods reach."
     )
-    return Part("matched", Table("At equal group sparsity", columns, lines), note)
+    return Part("matched", Table("At equal group sparsity", columns, lines or [(NOT_RUN, *[""] * 4)]), note)
+
+
+def _matched(
+    name: str, naive: Sequence[tuple[float, float]], clipped: Sequence[tuple[float, float]]
+) -> list[tuple[str, ...]]:
+    if len(naive) < 2 or len(clipped) < 2:
+        return [(name, NOT_RUN, "", "", "")]
+    least, most = max(naive[0][0], clipped[0][0]), min(naive[-1][0], clipped[-1][0])
+    if least >= most:
+        return [(name, "none in common", "", "", "")]
+    lines: list[tuple[str, ...]] = []
+    for level in np.linspace(least, most, MATCHED_LEVELS):
+        ours, theirs = _between(clipped, float(level)), _between(naive, float(level))
+        lines.append((name, f"{100 * level:.1f}", f"{ours:.2f}", f"{theirs:.2f}", _points(ours - theirs)))
+    return lines
 
 
 def _between(points: Sequence[tuple[float, float]], level: float) -> float:
@@ -156,14 +172,10 @@ def _between(points: Sequence[tuple[float, float]], level: float) -> float:
     return float(np.interp(level, [groups for groups, _ in points], [top1 for _, top1 in points]))
 
 
-def curve(settings: Sequence[Measured], method: str) -> list[tuple[float, float]]:
-    """Mean zero-group fraction and top-1 of a method's settings that were run, by rising fraction."""
-    points = []
-    for one in settings:
-        groups, top1 = one.mean("zero_group_fraction"), one.mean("top1")
-        if one.setting["method"] == method and groups is not None and top1 is not None:
-            points.append((groups, top1))
-    return sorted(points)
+def curve(settings: Sequence[Measured]) -> list[tuple[float, float]]:
+    """Mean zero-group fraction and top-1 of the settings that were run, by rising fraction."""
+    points = [(one.mean("zero_group_fraction"), one.mean("top1")) for one in settings]
+    return sorted((groups, top1) for groups, top1 in points if groups is not None and top1 is not None)
 
 
 def selection_table(plan: Plan) -> Part:

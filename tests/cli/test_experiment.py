@@ -30,8 +30,7 @@ def test_a_budget_leaves_the_rest_to_the_next_call(
     assert run_table3(pack, "--budget", "0", "--json", "first.json") == 0
     told = capsys.readouterr().out
     full, naive, clipped = (
-        f"resnet20-{what}-e1-one_cycle-s2"
-        for what in ("full_precision-a32", "naive-a32-l5e-4", "clipped-a32-l5e-4-c1.2")
+        f"resnet20-{what}-e1-one_cycle-s2" for what in ("full_precision-a32", "naive-a32-l1e-3", "clipped-a32-l1e-3-c1")
     )
     assert "0 of 3 runs recorded" in told and f"{full}: top1 " in told
     assert f"the time is over; no run is under way; without a record: {naive}, {clipped}" in told
@@ -48,7 +47,7 @@ def test_a_budget_leaves_the_rest_to_the_next_call(
 def test_a_teacher_is_made_where_it_is_missing(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--data-folder", pack, "--epochs", "1", "--only", "z0.5-kd0.5"]
     assert run(["experiment", "run", "sparsity", *options]) == 0
-    assert "resnet20-clipped-a8-l5e-4-c2-z0.5-kd0.5-e1-one_cycle-s0: top1 " in capsys.readouterr().out
+    assert "resnet20-clipped-a8-l1e-3-c1-z0.5-kd0.5-e1-one_cycle-s0: top1 " in capsys.readouterr().out
     assert run(["experiment", "list", "table3", "--only", "full_precision*e20*s0"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("resnet20-full_precision-a32-e20-one_cycle-s0") and " top1 " in told[0]
@@ -56,7 +55,7 @@ def test_a_teacher_is_made_where_it_is_missing(pack: str, capsys: pytest.Capture
 
 
 def test_a_run_that_another_process_trains_is_passed_over(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
-    held = "resnet20-naive-a32-l5e-4-e1-one_cycle-s2"
+    held = "resnet20-naive-a32-l1e-3-e1-one_cycle-s2"
     with locked(Path("runs/experiments") / held):  # a lock of another open file stands for another process
         assert run_table3(pack, "--json", "first.json") == 0
         assert f"left to the process that trains it or its teacher: {held}" in capsys.readouterr().out
@@ -90,7 +89,7 @@ def test_experiments_are_listed(pack: str, capsys: pytest.CaptureFixture[str]) -
     ):
         assert text in told
     assert run(["experiment", "list", "table6", "--schedule", "paper"]) == 0
-    assert "resnet20-clipped-a32-l5e-4-c1.2-g8-e160-steps-s0" in capsys.readouterr().out
+    assert "resnet20-clipped-a32-l1e-3-c1-g8-e160-steps-s0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,13 @@ def test_a_teacher_answers_as_its_run_does_without_batch_norms(teacher):
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.model.modules())
 
 
+def test_a_fused_run_teaches_a_fused_one(tmp_path):
+    recipe = replace(SHORT, precision="float", penalty=0.0, seed=7, fused=True)
+    run = train(recipe, tmp_path / "teacher", dataset=small_digits())
+    taught = train(recipe_with(run, fused=True), tmp_path / "taught", dataset=small_digits())
+    assert taught.checkpoint.finished and taught.checkpoint.teacher == state_digest(run.checkpoint.model)
+
+
 def test_a_teacher_without_weight_changes_nothing(tmp_path, teacher):
     without = train(SHORT, tmp_path / "without", dataset=small_digits())
     idle = recipe_with(teacher, distillation=0.0, feature_matching=0.0)

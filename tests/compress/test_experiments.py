@@ -34,9 +34,9 @@ def test_names_stay_as_they_are() -> None:
     assert names == [
         "resnet20-full_precision-a32-e20-one_cycle-s0",
         "resnet20-ternary-a32-e20-one_cycle-s0",
-        "resnet20-pruning-a32-l5e-4-e20-one_cycle-s0",
-        "resnet20-naive-a32-l5e-4-e20-one_cycle-s0",
-        "resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0",
+        "resnet20-pruning-a32-l1e-3-e20-one_cycle-s0",
+        "resnet20-naive-a32-l1e-3-e20-one_cycle-s0",
+        "resnet20-clipped-a32-l1e-3-c1-e20-one_cycle-s0",
     ]
     other = method_recipe("clipped", penalty=1.25e-4, clipping=2, group_channels=8, seed=3, validation_fraction=0.1)
     other = replace(other, activation_bits=8, end_layers="integer", end_layer_bits=5)
@@ -44,15 +44,15 @@ def test_names_stay_as_they_are() -> None:
     taught = replace(other, teacher="any", distillation=0.7, temperature=2.0, feature_matching=1.5)
     assert run_name(taught) == "resnet20-clipped-a8-l1.25e-4-c2-kd0.7_t2-fm1.5-g8-ends_integer5-v0.1-e20-one_cycle-s3"
     assert [run_name(run) for run in find_experiment("sparsity").runs] == [
-        f"resnet20-clipped-{bits}-l5e-4-c2-{target}-{taught}e20-one_cycle-s0"
+        f"resnet20-clipped-{bits}-l1e-3-c1-{target}-{taught}e20-one_cycle-s0"
         for bits, taught in (("a32", ""), ("a8", ""), ("a8", "kd0.5-"))
         for target in ("z0.25", "z0.5")
     ]
     assert [run_name(run) for run in find_experiment("best").runs] == [
-        "resnet20-clipped-a8-l5e-4-c2-z0.5-kd0.5-e40-one_cycle-s0"
+        "resnet20-clipped-a8-l1e-3-c1-z0.5-kd0.5-e40-one_cycle-s0"
     ]
     assert [run_name(run) for run in find_experiment("latency").runs] == [
-        f"resnet20-clipped-a8-l5e-4-c2-t10000_{how}-e10-one_cycle-s{seed}"
+        f"resnet20-clipped-a8-l1e-3-c1-t10000_{how}-e10-one_cycle-s{seed}"
         for seed in (0, 1, 2)
         for how in ("cycles", "uniform")
     ]
@@ -121,7 +121,7 @@ def test_runs_are_picked_by_a_part_of_their_name() -> None:
     runs = find_experiment("table3").runs
     assert {run.topology for run in matching(runs, "resnet32")} == {"resnet32"}
     assert [run_name(run) for run in matching(runs, "resnet20-naive*s1")] == [
-        "resnet20-naive-a32-l5e-4-e20-one_cycle-s1"
+        "resnet20-naive-a32-l1e-3-e20-one_cycle-s1"
     ]
     with pytest.raises(RecipeError, match="no run's name holds 'vgg'; the runs are resnet20-full"):
         matching(runs, "vgg")

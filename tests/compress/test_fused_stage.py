@@ -196,6 +196,7 @@ def test_what_the_passes_cannot_do_is_left_to_torch(monkeypatch):
     assert fusible(maps, norm, nn.ReLU())
     assert not fusible(maps, norm.eval(), nn.ReLU())
     assert not fusible(maps, nn.BatchNorm2d(16), nn.Identity())
+    assert not fusible(maps, nn.Identity(), nn.ReLU())
     assert not fusible(maps.double(), nn.BatchNorm2d(16), nn.ReLU())
     assert not fusible(maps[:3, :, :3, :3], nn.BatchNorm2d(16), nn.ReLU())
     assert not fusible(draw((4, 48, 8, 8), 0), nn.BatchNorm2d(48), nn.ReLU())

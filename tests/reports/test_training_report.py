@@ -110,7 +110,7 @@ def test_table_3_has_a_line_for_each_network_and_method() -> None:
     one = find(ALL["table3"], method="naive", model="resnet20")
     assert one is not None
     assert naive[2] == f"{one.mean('top1'):.2f} ± {one.spread('top1'):.2f}"
-    assert naive[4:8] == ("38.0", "8.0", "17.39 ×", "0, 2")
+    assert naive[4:8] == ("42.0", "12.0", "18.18 ×", "0, 2")
     assert naive[8:] == ("90.01", "−1.69", "70", "18", "19.5 ×")
     (full,) = [row for row in lines if row[:2] == ("ResNet-56", "full precision")]
     assert full[3:7] == ("",) * 4 and full[8:] == ("92.68", "", "", "", "")
@@ -132,8 +132,10 @@ def test_published_figures_agree_with_one_another() -> None:
     assert TABLE_3["resnet20"]["clipped"].top1 == TABLE_6[16].top1 == TABLE_1["clipped"]["resnet20"]
 
 
-def test_the_sweep_pairs_both_methods() -> None:
-    lines = sweep_table(ALL).table.rows
+def test_the_sweep_has_naive_beside_clipped_at_every_a() -> None:
+    table = sweep_table(ALL).table
+    lines = table.rows
+    assert table.columns[1::3] == ("naive: top-1, %", "clipped, a = 1: top-1, %", "clipped, a = 1.2: top-1, %")
     assert [row[0] for row in lines] == ["0.000125", "0.00025", "0.0005", "0.001", "0.002"]
     assert lines[2][3] == "8.0" and lines[2][6] == "30.0"
 
@@ -141,22 +143,25 @@ def test_the_sweep_pairs_both_methods() -> None:
 def test_curves_are_compared_where_both_have_points() -> None:
     def settings(method: str, points: dict[float, float]) -> list[Measured]:
         records = [{"seed": 0, "zero_group_fraction": groups, "top1": top1} for groups, top1 in points.items()]
-        known = {**setting(experiments()["lambda-sweep"].runs[0]), "method": method}
+        a = None if method == "naive" else 1.5
+        known = {**setting(experiments()["lambda-sweep"].runs[0]), "method": method, "clipping": a}
         return [Measured({**known, "penalty": float(i)}, (record,)) for i, record in enumerate(records)]
 
     naive = settings("naive", {0.3: 80.0, 0.1: 90.0})
     clipped = settings("clipped", {0.15: 91.0, 0.25: 90.0, 0.6: 60.0})
-    assert curve(naive, "naive") == [(0.1, 90.0), (0.3, 80.0)]
+    assert curve(naive) == [(0.1, 90.0), (0.3, 80.0)]
     assert matched_table({"lambda-sweep": [*naive, *clipped]}).table.rows == [
-        ("15.0", "87.50", "91.00", "+3.50"),
-        ("18.8", "85.62", "90.62", "+5.00"),
-        ("22.5", "83.75", "90.25", "+6.50"),
-        ("26.2", "81.88", "88.93", "+7.05"),
-        ("30.0", "80.00", "85.71", "+5.71"),
+        ("clipped, a = 1.5", "15.0", "91.00", "87.50", "+3.50"),
+        ("clipped, a = 1.5", "18.8", "90.62", "85.62", "+5.00"),
+        ("clipped, a = 1.5", "22.5", "90.25", "83.75", "+6.50"),
+        ("clipped, a = 1.5", "26.2", "88.93", "81.88", "+7.05"),
+        ("clipped, a = 1.5", "30.0", "85.71", "80.00", "+5.71"),
     ]
     apart = settings("clipped", {0.5: 91.0, 0.6: 90.0})
-    assert matched_table({"lambda-sweep": [*naive, *apart]}).table.rows == [("none in common", "", "", "")]
-    assert matched_table({"lambda-sweep": naive}).table.rows == [(NOT_RUN, "", "", "")]
+    assert matched_table({"lambda-sweep": [*naive, *apart]}).table.rows == [
+        ("clipped, a = 1.5", "none in common", "", "", "")
+    ]
+    assert matched_table({"lambda-sweep": naive}).table.rows == [(NOT_RUN, "", "", "", "")]
 
 
 def test_the_choice_is_told_by_validation_accuracy() -> None:
@@ -204,7 +209,7 @@ def test_deployable_networks_tell_the_integer_networks_accuracy_and_what_they_le
         *[("25", "0.5", "20"), ("50", "0.5", "20"), ("50", "0.5", "40")],
     ]
     assert "From the teacher, resnet20-full_precision-a32-e20-one_cycle-s0, comes" in part.note
-    assert part.note.startswith("one cycle, a = 2, 8-bit activations; last epoch.")
+    assert part.note.startswith("one cycle, a = 1, 8-bit activations; last epoch.")
     assert [row[5] == "" for row in part.table.rows] == [False] * 4 + [True]  # no full precision of 40 epochs
     other = Measured({**ALL["best"][0].setting, "temperature": 2.0, "feature_matching": 0.1})
     assert deployable_table({**ALL, "best": [other]}).table.rows[-1][1] == "0.5, T = 2, maps 0.1"
@@ -243,16 +248,16 @@ def test_gaps_are_those_of_the_densest_network_that_is_sparse_enough() -> None:
     }
     base = ("88.50 ± 0.71", "20")
     assert gap_table(plan).table.rows == [
-        ("floating point", "", "20", "25", "to 25 %, a = 2", "25.0", "87.30", "−0.70", "−0.95", *base),
+        ("floating point", "", "20", "25", "to 25 %, a = 1", "25.0", "87.30", "−0.70", "−0.95", *base),
         ("floating point", "", "20", "50", "none so sparse", *[""] * 6),
         ("floating point", "", "10", "25", "λ = 0.0005, a = 1.2", "30.0", "87.00", "−1.00", "−1.25", *base),
         ("floating point", "", "10", "50", "λ = 0.001, a = 1.2", "50.0", "85.00", "−3.00", "−3.25", *base),
-        ("8-bit", "", "20", "25", "to 25 %, a = 2", "30.0", "86.50", "−1.50", "−1.75", *base),
+        ("8-bit", "", "20", "25", "to 25 %, a = 1", "30.0", "86.50", "−1.50", "−1.75", *base),
         ("8-bit", "", "20", "50", "none so sparse", *[""] * 6),
-        ("8-bit", "0.5", "20", "25", "to 50 %, a = 2", "40.0", "86.00", "−2.00", "−2.25", *base),
+        ("8-bit", "0.5", "20", "25", "to 50 %, a = 1", "40.0", "86.00", "−2.00", "−2.25", *base),
         ("8-bit", "0.5", "20", "50", "none so sparse", *[""] * 6),
-        ("8-bit", "0.5", "40", "25", "to 50 %, a = 2", "51.0", "88.50", "+0.50", "+0.25", *base),
-        ("8-bit", "0.5", "40", "50", "to 50 %, a = 2", "51.0", "88.50", "+0.50", "+0.25", *base),
+        ("8-bit", "0.5", "40", "25", "to 50 %, a = 1", "51.0", "88.50", "+0.50", "+0.25", *base),
+        ("8-bit", "0.5", "40", "50", "to 50 %, a = 1", "51.0", "88.50", "+0.50", "+0.25", *base),
     ]
     assert {row[4:] for row in gap_table(NOTHING).table.rows} == {(NOT_RUN, *[""] * 6)}
 
