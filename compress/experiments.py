@@ -31,8 +31,10 @@ LATENCY_TARGET = 10000.0
 SWEEP_CLIPPING = (1.0, 1.2)
 SWEEP = (1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3)
 GRID = ((5e-4, 1e-3, 2e-3), (1.0, 1.2, 1.6, 2.0))
+TARGET_PENALTY = 2.5e-4
+"""λ of trainings that are pruned to a target, to begin with."""
 TARGET_GRID = (0.8, 1.0, 1.2, math.inf)
-"""Values of *a* to choose from where a training is pruned to a target."""
+"""Values of *a* to choose from there."""
 HELD_OUT = 0.1
 """Part of the training images that a choice of λ and *a* is made on."""
 SEEDS = (0, 1, 2)
@@ -259,6 +261,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 run(
                     "clipped" if math.isfinite(clipping) else "naive",
                     epochs=kind.short_epochs,
+                    penalty=TARGET_PENALTY,
                     clipping=clipping,
                     zero_group_target=ZERO_GROUPS[-1],
                     validation_fraction=HELD_OUT,
@@ -270,7 +273,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
             "sparsity",
             "pruned to a quarter and a half of zero groups: float activations, 8-bit as deployed, and with a teacher",
             tuple(
-                run("clipped", zero_group_target=target, **how)
+                run("clipped", penalty=TARGET_PENALTY, zero_group_target=target, **how)
                 for how in ({}, deployed, deployed | taught)
                 for target in ZERO_GROUPS
             ),
@@ -282,6 +285,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 run(
                     "clipped",
                     epochs=kind.long_epochs,
+                    penalty=TARGET_PENALTY,
                     zero_group_target=ZERO_GROUPS[-1],
                     **deployed,
                     **taught,
@@ -295,6 +299,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                 run(
                     "clipped",
                     epochs=kind.compared_epochs,
+                    penalty=TARGET_PENALTY,
                     latency_target=LATENCY_TARGET,
                     latency_weighting=weighting,
                     seed=seed,

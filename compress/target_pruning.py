@@ -35,8 +35,8 @@ CHECKS = 400
 GAIN, DAMPING = 0.2, 3.0
 """Change of ln(lambda) at a check for a deviation from the line, and for the deviation's change since the check before;
 both are parts of all cost that is to be saved."""
-FARTHEST = 100.0
-"""Lambda stays within this factor of the recipe's: where clipping leaves no group to pull, more of it only disturbs."""
+FARTHEST = 2.0
+"""Lambda stays within this factor of the recipe's: more of it disturbs the groups that stay, and laggards are cut."""
 
 
 def target_pruning(recipe: Recipe, model: Model, steps: int) -> TargetPruning | None:
@@ -160,11 +160,15 @@ class TargetPruning:
     @torch.no_grad()
     def after_step(self, step: int) -> None:
         """Cut groups stay cut; at some steps lambda moves and laggards are cut, at one the structure is settled."""
+        self._hold()  # before anything is looked at: the step has moved the weights of cut groups too
         if not self._settled:
             if step >= SETTLED * self._steps:
                 self._settle()
             elif step % max(1, self._steps // CHECKS) == 0:
                 self._check(step / self._steps)
+
+    def _hold(self) -> None:
+        """Set the weights of cut groups to zero."""
         for name, kept in self._kept.items():
             weight = self._model.ternary_layers()[name].weight
             per_group = channels_per_group(weight.shape[2], self._group_channels)
@@ -224,6 +228,7 @@ class TargetPruning:
         for name, bitmap in self._bitmaps(kept).items():
             mask = torch.from_numpy(bitmap).to(device)
             self._kept[name] = mask & self._kept[name] if name in self._kept else mask
+        self._hold()
 
     def _chosen(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
         chosen = np.zeros(sum(math.prod(shape) for shape in self._shapes.values()), dtype=np.bool_)

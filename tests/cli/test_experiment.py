@@ -47,7 +47,7 @@ def test_a_budget_leaves_the_rest_to_the_next_call(
 def test_a_teacher_is_made_where_it_is_missing(pack: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--data-folder", pack, "--epochs", "1", "--only", "z0.5-kd0.5"]
     assert run(["experiment", "run", "sparsity", *options]) == 0
-    assert "resnet20-clipped-a8-l1e-3-c1-z0.5-kd0.5-e1-one_cycle-s0: top1 " in capsys.readouterr().out
+    assert "resnet20-clipped-a8-l2.5e-4-c1-z0.5-kd0.5-e1-one_cycle-s0: top1 " in capsys.readouterr().out
     assert run(["experiment", "list", "table3", "--only", "full_precision*e20*s0"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("resnet20-full_precision-a32-e20-one_cycle-s0") and " top1 " in told[0]
