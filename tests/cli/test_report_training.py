@@ -57,7 +57,7 @@ def test_mistakes_are_told(
 
 
 def test_a_record_of_another_run_is_told(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clipped = records / "resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0.json"
+    clipped = records / "resnet20-clipped-a32-l1e-3-c1-e20-one_cycle-s0.json"
     clipped.write_bytes((records / "resnet20-ternary-a32-e20-one_cycle-s0.json").read_bytes())
     assert run(["report", "training"]) == 2
     assert (
