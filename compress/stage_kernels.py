@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from tritforge.files import atomic_write
 
 LANES = 64
 """Values of a block."""
+ESCAPE = "set CXX, or fused = false"
+"""What to do without them, the end of a sentence."""
 ELEMENTS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-shared", "-fPIC", "-pthread")
 _VECTORS = {"AVX2": ("-march=x86-64-v3",), "AVX512": ("-march=x86-64-v4", "-mprefer-vector-width=512")}
@@ -99,16 +102,17 @@ def _run(name: str, maps: Tensor, *arguments: Tensor | ctypes._SimpleCData | Non
     passed = [
         ctypes.c_void_p(argument.data_ptr()) if isinstance(argument, Tensor) else argument for argument in arguments
     ]
-    function = getattr(library(), f"{name}_{ELEMENTS[maps.dtype]}")
+    function = getattr(compiled_passes(), f"{name}_{ELEMENTS[maps.dtype]}")
     return function(pixels, ctypes.c_int64(maps.shape[1]), ctypes.c_int(torch.get_num_threads()), *passed)
 
 
 @functools.cache
-def library() -> ctypes.CDLL:
+def compiled_passes() -> ctypes.CDLL:
     """The compiled passes.
 
     Raises:
-        KernelError: there is no C++ compiler, or it refuses them.
+        KernelError: there is no C++ compiler, or it does not compile them.
+        TritforgeError: the build folder cannot be written.
     """
     source = (resources.files("tritforge.compress") / "stage_kernels.cpp").read_bytes()
     compiler = os.environ.get("CXX", "g++")
@@ -116,23 +120,22 @@ def library() -> ctypes.CDLL:
     key = hashlib.sha256(b"\0".join([source, *(part.encode() for part in (compiler, *_FLAGS, *vectors))])).hexdigest()
     path = build_root() / "kernels" / f"stage_kernels-{platform.machine()}-{key[:16]}.so"
     if not path.exists():
-        atomic_write(path, _compiled(source, [compiler, *_FLAGS, *vectors], path.with_suffix(f".{os.getpid()}")))
+        atomic_write(path, _compiled(source, [compiler, *_FLAGS, *vectors]))
     functions = ctypes.CDLL(str(path))
     for element in ELEMENTS.values():
         getattr(functions, f"forward_{element}").restype = ctypes.c_float
     return functions
 
 
-def _compiled(source: bytes, command: list[str], temporary: Path) -> bytes:
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        done = subprocess.run([*command, "-x", "c++", "-", "-o", str(temporary)], input=source, capture_output=True)
+def _compiled(source: bytes, command: list[str]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder) / "kernels.so"
+        try:
+            done = subprocess.run([*command, "-x", "c++", "-", "-o", str(built)], input=source, capture_output=True)
+        except OSError as error:
+            raise KernelError(f"fused steps need a C++ compiler, and {command[0]} cannot be run; {ESCAPE}") from error
         if done.returncode:
-            raise KernelError(f"{command[0]} refuses the kernels of the steps: {done.stderr.decode()[-400:].strip()}")
-        return temporary.read_bytes()
-    except OSError as error:
-        raise KernelError(
-            f"fused steps need a C++ compiler, and {command[0]} cannot be run; set CXX, or fused = false"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+            told = done.stderr.decode(errors="replace").splitlines()
+            first = next((line for line in told if "error" in line), f"exit status {done.returncode}")
+            raise KernelError(f"{command[0]} does not compile the fused steps ({first.strip()}); {ESCAPE}")
+        return built.read_bytes()

@@ -200,7 +200,7 @@ def test_what_the_passes_cannot_do_is_left_to_torch(monkeypatch):
     assert not fusible(maps.double(), nn.BatchNorm2d(16), nn.ReLU())
     assert not fusible(maps[:3, :, :3, :3], nn.BatchNorm2d(16), nn.ReLU())
     assert not fusible(draw((4, 48, 8, 8), 0), nn.BatchNorm2d(48), nn.ReLU())
-    monkeypatch.setattr(stage_kernels, "library", None)
+    monkeypatch.setattr(stage_kernels, "compiled_passes", None)
     stages = [ConvStage(nn.Identity(), 16, nn.ReLU(), fused).eval() for fused in (False, True)]
     assert torch.equal(stages[0](maps), stages[1](maps))
 
@@ -245,17 +245,34 @@ def test_the_gradient_of_a_shortcut_is_autograds_in_the_layout_of_its_source():
         assert source.grad.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_without_a_compiler_a_fused_training_says_so_in_one_sentence(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("compiler", "sentence"),
+    [
+        ("no-compiler", "fused steps need a C++ compiler, and no-compiler cannot be run; set CXX, or fused = false"),
+        ("false", "false does not compile the fused steps (exit status 1); set CXX, or fused = false"),
+    ],
+)
+def test_without_a_compiler_a_fused_training_says_so_in_one_sentence(tmp_path, monkeypatch, capsys, compiler, sentence):
     monkeypatch.setenv("TRITFORGE_BUILD", str(tmp_path / "build"))
-    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
-    stage_kernels.library.cache_clear()
+    assert sentence in refusal(tmp_path, monkeypatch, capsys, compiler)
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_build_folder_that_cannot_be_is_told_in_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRITFORGE_BUILD", str(tmp_path / "file"))
+    assert "cannot write" in refusal(tmp_path, monkeypatch, capsys, "g++")
+
+
+def refusal(tmp_path, monkeypatch, capsys, compiler: str) -> str:
+    """What a fused training says with a compiler."""
+    monkeypatch.setenv("CXX", compiler)
+    stage_kernels.compiled_passes.cache_clear()
     try:
-        given_options = ["--run", str(tmp_path / "run"), "--set", "fused=true", "--set", "epochs=1"]
-        assert run(["train", "digits_ternary", *given_options]) == 2
+        options = ["--run", str(tmp_path / "run"), "--set", "fused=true", "--set", "epochs=1"]
+        assert run(["train", "digits_ternary", *options]) == 2
     finally:
-        stage_kernels.library.cache_clear()
+        stage_kernels.compiled_passes.cache_clear()
     error = capsys.readouterr().err
-    assert "fused steps need a C++ compiler" in error
-    assert "fused = false" in error
     assert "Traceback" not in error
-    assert list((tmp_path / "build").rglob("*.so")) == []
+    return " ".join(error.split())
