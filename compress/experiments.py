@@ -273,8 +273,11 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
             "sparsity",
             "pruned to a quarter and a half of zero groups: float activations, 8-bit as deployed, and with a teacher",
             tuple(
-                run("clipped", penalty=TARGET_PENALTY, zero_group_target=target, **how)
-                for how in ({}, deployed, deployed | taught)
+                run(method, penalty=TARGET_PENALTY, zero_group_target=target, **how)
+                for method, how in (
+                    *(("clipped", {}), ("naive", {})),
+                    *(("clipped", deployed), ("clipped", deployed | taught)),
+                )
                 for target in ZERO_GROUPS
             ),
         ),

@@ -18,6 +18,8 @@ MEANS = (
     "compression",
     "predicted_cycles",
 )
+LEAST = (0.25, 0.5)
+"""Zero-group fractions that choices of settings and gaps to full precision are asked for."""
 DATA_SETS = {"cifar10": "CIFAR-10", "cifar10_jpeg": "CIFAR-10-JPEG"}
 
 

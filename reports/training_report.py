@@ -10,9 +10,10 @@ from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
 from tritforge.reports.pages import between_markers, template
 from tritforge.reports.result_table import Table
+from tritforge.reports.training_cells import NOT_RUN
 from tritforge.reports.training_pictures import Picture, pictures
 from tritforge.reports.training_records import Plan, data_set_of, rows
-from tritforge.reports.training_tables import NOT_RUN, parts
+from tritforge.reports.training_tables import parts
 
 BEGIN = "<!-- trainings: tritforge report training -->"
 END = "<!-- end of the trainings -->"

@@ -44,8 +44,11 @@ def test_names_stay_as_they_are() -> None:
     taught = replace(other, teacher="any", distillation=0.7, temperature=2.0, feature_matching=1.5)
     assert run_name(taught) == "resnet20-clipped-a8-l1.25e-4-c2-kd0.7_t2-fm1.5-g8-ends_integer5-v0.1-e20-one_cycle-s3"
     assert [run_name(run) for run in find_experiment("sparsity").runs] == [
-        f"resnet20-clipped-{bits}-l2.5e-4-c1-{target}-{taught}e20-one_cycle-s0"
-        for bits, taught in (("a32", ""), ("a8", ""), ("a8", "kd0.5-"))
+        f"resnet20-{how}-{target}-{taught}e20-one_cycle-s0"
+        for how, taught in (
+            *(("clipped-a32-l2.5e-4-c1", ""), ("naive-a32-l2.5e-4", "")),
+            *(("clipped-a8-l2.5e-4-c1", ""), ("clipped-a8-l2.5e-4-c1", "kd0.5-")),
+        )
         for target in ("z0.25", "z0.5")
     ]
     assert [run_name(run) for run in find_experiment("best").runs] == [

@@ -17,15 +17,19 @@ from tritforge.compress.experiments import experiments, method_of, setting
 from tritforge.compress.recipe import Recipe
 from tritforge.errors import ResultFileError, TritforgeError
 from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6
+from tritforge.reports.target_tables import (
+    deployable_table,
+    gap_table,
+    latency_table,
+    pruned_alike_table,
+    target_selection_table,
+)
+from tritforge.reports.training_cells import NOT_RUN
 from tritforge.reports.training_pictures import Picture, pictures, stitched
 from tritforge.reports.training_records import Measured, Plan, data_set_of, find, full_precision_of, rows
 from tritforge.reports.training_report import BEGIN, END, html_page, markdown, markdown_table, write_training_report
 from tritforge.reports.training_tables import (
-    NOT_RUN,
     curve,
-    deployable_table,
-    gap_table,
-    latency_table,
     matched_table,
     parts,
     selection_table,
@@ -33,7 +37,6 @@ from tritforge.reports.training_tables import (
     table_1,
     table_3,
     table_6,
-    target_selection_table,
 )
 
 
@@ -225,7 +228,7 @@ def recorded(one: Measured, **metrics: dict[int, float]) -> Measured:
 def test_gaps_are_those_of_the_densest_network_that_is_sparse_enough() -> None:
     full, *_ = table = NOTHING["table3"]
     sweep = {(one.setting["method"], one.setting["penalty"]): one for one in NOTHING["lambda-sweep"]}
-    real, _, bits, sparser, taught, taught_sparser = NOTHING["sparsity"]
+    real, _, naive, _, bits, sparser, taught, taught_sparser = NOTHING["sparsity"]
 
     def at(one: Measured, top1: float, groups: float) -> Measured:
         return recorded(one, top1={0: top1}, zero_group_fraction={0: groups}, integer_top1={0: top1 - 0.25})
@@ -241,7 +244,7 @@ def test_gaps_are_those_of_the_densest_network_that_is_sparse_enough() -> None:
             at(sweep["clipped", 2.5e-4], 87.9, 0.2),
         ],
         "sparsity": [
-            *[at(real, 87.3, 0.25), at(bits, 86.5, 0.3), sparser],
+            *[at(real, 87.3, 0.25), at(naive, 89.0, 0.25), at(bits, 86.5, 0.3), sparser],
             *[at(taught, 87.5, 0.2), at(taught_sparser, 86.0, 0.4)],
         ],
         "best": [at(NOTHING["best"][0], 88.5, 0.51)],
@@ -269,6 +272,22 @@ def test_weightings_are_compared_seed_by_seed() -> None:
     first, second = latency_table({**NOTHING, "latency": [alike, cycles]}).table.rows[::-1]
     assert first[3:7] == ("87.00 ± 1.00", "87.00", "+0.75 ± 0.35", "+0.10")
     assert second[3] == "74.50 ± 21.22" and second[5:7] == ("", "")
+
+
+def test_naive_and_clipped_pruned_alike_are_compared_seed_by_seed() -> None:
+    clipped, _, naive, *_ = NOTHING["sparsity"]
+    clipped = recorded(clipped, top1={0: 87.0, 1: 88.0}, zero_group_fraction={0: 0.25, 1: 0.25})
+    naive = recorded(naive, top1={0: 86.5, 2: 70.0}, zero_group_fraction={0: 0.25, 2: 0.25}, cut_groups={0: 4, 2: 6})
+    full = recorded(NOTHING["table3"][0], top1={0: 88.0})
+    rows = pruned_alike_table({**NOTHING, "sparsity": [clipped, naive], "table3": [full]}).table.rows
+    assert rows == [
+        ("25", "clipped", "87.50 ± 0.71", "+0.50", "−1.00", "", "25.0", "", "0, 1"),
+        ("25", "naive", "78.25 ± 11.67", "", "−1.50", "", "25.0", "5", "0, 2"),
+    ]
+    assert [row[:2] for row in pruned_alike_table(ALL).table.rows] == [
+        *[("25", "clipped"), ("50", "clipped")],
+        *[("25", "naive"), ("50", "naive")],
+    ]
 
 
 def test_a_latency_stands_beside_what_was_aimed_at() -> None:

@@ -1,0 +1,105 @@
+"""What tables of training runs are made of: the form of a table, of its cells, and of what its settings share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from tritforge.reports.result_table import Table
+from tritforge.reports.training_records import Measured
+
+NOT_RUN = "not run"
+FLOAT_BITS = 32
+"""What records call the width of activations in floating point."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table with what is to be said of it; ``name`` is the experiment's."""
+
+    name: str
+    table: Table
+    note: str
+
+
+SPARSE = ("top-1, %", "zero weights, %", "zero groups, %")
+"""Columns of :func:`top1_cell` and :func:`sparsity_cells`."""
+
+
+def network_cell(model: str) -> str:
+    """``ResNet-20``."""
+    return model.replace("resnet", "ResNet-")
+
+
+def top1_cell(one: Measured | None, name: str = "top1") -> str:
+    """A metric in percent: mean, ± standard deviation over seeds; "not run" where there is none."""
+    mean = one.mean(name) if one is not None else None
+    if one is None or mean is None:
+        return NOT_RUN
+    spread = one.spread(name)
+    return f"{mean:.2f} ± {spread:.2f}" if spread is not None else f"{mean:.2f}"
+
+
+def sparsity_cells(one: Measured | None) -> tuple[str, str]:
+    """Zero weights and zero groups in percent; empty for full precision."""
+    if one is None or one.setting["method"] == "full precision":
+        return "", ""
+    means = (one.mean("zero_fraction"), one.mean("zero_group_fraction"))
+    weights, groups = (f"{100 * mean:.1f}" if mean is not None else "" for mean in means)
+    return weights, groups
+
+
+def seeds_cell(one: Measured) -> str:
+    """The seeds that were run."""
+    return ", ".join(str(record["seed"]) for record in one.records)
+
+
+def points_cell(difference: float | None) -> str:
+    """A difference in percentage points, with its sign."""
+    return "" if difference is None else f"{difference:+.2f}".replace("-", "−")
+
+
+def difference_cell(differences: Sequence[float]) -> str:
+    """Mean and standard deviation of differences in percentage points."""
+    if not differences:
+        return ""
+    spread = f" ± {stdev(differences):.2f}" if len(differences) > 1 else ""
+    return points_cell(fmean(differences)) + spread
+
+
+def ratio_cell(value: float | None) -> str:
+    """So many times."""
+    return "" if value is None else f"{value:.4g} ×"
+
+
+def cycles_cell(one: Measured) -> str:
+    """Predicted cycles an image."""
+    mean = one.mean("predicted_cycles")
+    return "" if mean is None else f"{mean:,.0f}"
+
+
+def number_cell(value: float | None) -> str:
+    """A number as it is; empty where there is none."""
+    return "" if value is None else f"{value:g}"
+
+
+def setting_note(settings: Sequence[Measured], table: str = "") -> str:
+    """What the settings of a table have in common, and which one of the dissertation stands beside it."""
+    held = {name: {one.setting[name] for one in settings} for name in settings[0].setting}
+
+    def common(name: str) -> object:
+        return next(iter(held[name])) if len(held[name]) == 1 else None
+
+    told = ["one cycle" if common("schedule") == "one_cycle" else "steps"]
+    if len(held["epochs"]) == 1:
+        told.insert(0, f"{common('epochs')} epochs")
+    clipped = [one.setting for one in settings if one.setting["clipping"] is not None]
+    if len({one["penalty"] for one in clipped}) == 1 and not any("zero_group_target" in one for one in clipped):
+        told.append(f"λ = {clipped[0]['penalty']:g}")
+    if len({one["clipping"] for one in clipped}) == 1:
+        told.append(f"a = {clipped[0]['clipping']:g}")
+    bits = common("activations")
+    told.append("activations in floating point" if bits == FLOAT_BITS else f"{bits}-bit activations")
+    beside = f" Beside it {table} of the dissertation: CIFAR-10, 160 epochs." if table else ""
+    return f"{', '.join(told)}; last epoch.{beside}"
