@@ -11,7 +11,7 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.lowering import lower
-from tritforge.network import AveragePool, Convolution, InputSpec, Network
+from tritforge.network import AveragePool, Convolution, InputSpec, Network, group_sparsity
 from tritforge.network_file import save_network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.program import load_program
@@ -107,6 +107,8 @@ def test_simulate_compares_every_word(folder: Path) -> None:
     metrics = json.loads((folder / "simulate.json").read_text())["metrics"]
     assert metrics["images"] == 3 and metrics["mismatching_words"] == 0 and metrics["words"] > 0
     assert metrics["cycles_per_image"] > 0 and metrics["latency_cycles"] > 0
+    assert (metrics["pes"], metrics["activation_bits"]) == (16, NETWORK.activation_bits)
+    assert metrics["zero_group_fraction"] == group_sparsity(NETWORK)
 
 
 def test_a_damaged_program_file_is_refused(folder: Path) -> None:

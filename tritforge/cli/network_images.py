@@ -12,7 +12,7 @@ from tritforge.network import Network
 
 
 def network_images(
-    network: Network, count: int, data: Path | None = None, pixel_seed: int | None = None
+    network: Network, count: int, data: Path | None = None, pixel_seed: int | None = None, folder: str | None = None
 ) -> tuple[NDArray, NDArray | None]:
     """The first ``count`` images ``(count, C, H, W)`` and their labels, where there are any.
 
@@ -21,6 +21,7 @@ def network_images(
         count: how many at most.
         data: ``.npz`` file with ``images`` and perhaps ``labels``.
         pixel_seed: random pixels instead.
+        folder: of the data set that the network was trained on, if it has moved since.
 
     Raises:
         DataError: a file that is none of images, images of another shape, or a network that names no data set.
@@ -30,7 +31,7 @@ def network_images(
     if pixel_seed is not None:
         return np.random.default_rng(pixel_seed).integers(0, 1 << spec.bits, (count, *shape)), None
     if data is None:
-        return _test_images(network, count)
+        return _test_images(network, count, folder)
     try:
         with np.load(data, allow_pickle=False) as file:
             images = file["images"][:count]
@@ -42,11 +43,11 @@ def network_images(
     return images, labels
 
 
-def _test_images(network: Network, count: int) -> tuple[NDArray, NDArray]:
+def _test_images(network: Network, count: int, folder: str | None) -> tuple[NDArray, NDArray]:
     """Test images of the data set that the network's provenance names."""
     if "recipe" not in network.provenance:
         raise DataError("the network file does not say what it was trained on; give --data FILE or --random-pixels")
     from tritforge.compress.evaluate_target import network_dataset
 
-    test = network_dataset(network).test
+    test = network_dataset(network, folder).test
     return test.images[:count], test.labels[:count]

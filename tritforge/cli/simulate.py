@@ -10,6 +10,7 @@ import typer
 from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for, check_fits
 from tritforge.cli.network_images import network_images
 from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.network import group_sparsity
 from tritforge.network_file import load_network, network_digest
 
 
@@ -25,6 +26,9 @@ def simulate(
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="FILE", help="Images (.npz with `images` N,C,H,W and, if known, `labels`)."),
+    ] = None,
+    data_folder: Annotated[
+        str | None, typer.Option(help="Folder of the data set, if it has moved since training.", show_default=False)
     ] = None,
     random_pixels: Annotated[
         bool, typer.Option("--random-pixels", help="Random images instead of test images.")
@@ -43,12 +47,15 @@ def simulate(
     held = load_network(network)
     parameters = accelerator_for(held, pes, memory, fit)
     check_fits(held, parameters)
-    pixels, labels = network_images(held, images, data, seed if random_pixels else None)
+    pixels, labels = network_images(held, images, data, seed if random_pixels else None, data_folder)
     from tritforge.sim.accelerator_simulation import simulate as run
 
     with progress("simulating", total=len(pixels), unit="images") as advance:
         outcome = run(held, pixels, parameters, every_group=every_group, seed=seed + 1, progress=advance)
     metrics = {
+        "pes": parameters.pes,
+        "activation_bits": held.activation_bits,
+        "zero_group_fraction": group_sparsity(held),
         "images": outcome.images,
         "words": outcome.words,
         "mismatching_words": outcome.mismatching_words,
