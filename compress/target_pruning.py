@@ -81,6 +81,37 @@ def _to_latency(recipe: Recipe, model: Model, steps: int) -> TargetPruning:
     return TargetPruning(recipe, model, steps, structure, recipe.latency_target, every, weights)
 
 
+def most_within(cost_at: Callable[[int], float], limit: float, least: float, whole: tuple[int, float]) -> int:
+    """How many things can be had at a cost.
+
+    A cost may take long to work out, so that the next number to try is interpolated from the two that enclose the
+    answer. Where that twice took off less than half of what lies between them, the next one is the middle.
+
+    Args:
+        cost_at: the cost of a number of things, which does not fall as the number rises.
+        limit: the cost that must not be exceeded.
+        least: about the cost of none; only how fast the answer is found depends on it.
+        whole: the number of all things and their cost.
+
+    Returns:
+        The largest number above 0 that costs ``limit`` at most; 0 where there is none.
+    """
+    (too_many, high), (fits, low) = whole, (0, least)
+    if high <= limit:
+        return too_many
+    slow = 0
+    while (between := too_many - fits) > 1:
+        part = 0.5 if slow == 2 or high <= low else min(1.0, max(0.0, (limit - low) / (high - low)))
+        tried = min(too_many - 1, max(fits + 1, fits + int(part * between)))
+        cost = cost_at(tried)
+        if cost <= limit:
+            fits, low = tried, cost
+        else:
+            too_many, high = tried, cost
+        slow = slow + 1 if slow < 2 and 2 * (too_many - fits) > between else 0
+    return fits
+
+
 def _count(bitmaps: Bitmaps) -> float:
     return float(sum(int(bitmap.sum()) for bitmap in bitmaps.values()))
 
@@ -117,6 +148,7 @@ class TargetPruning:
         self._model, self._group_channels = model, recipe.group_channels
         self._cost_of, self._target, self._steps = cost_of, target, steps
         self._dense = cost_of(every)
+        self._least = cost_of({name: np.zeros_like(bitmap) for name, bitmap in every.items()})
         costs = weights or dict.fromkeys(every, 1.0)
         mean = sum(costs[name] * every[name].size for name in every) / sum(bitmap.size for bitmap in every.values())
         self.factors = {name: cost / mean for name, cost in costs.items()}
@@ -184,7 +216,7 @@ class TargetPruning:
         self._deviation = deviation
         if deviation > LAG:
             there, order = self._by_worth()
-            fits = self._most(order[: int(there.sum())], self._dense - (wanted - LAG) * to_save)
+            fits = self._most(order[: int(there.sum())], self._dense - (wanted - LAG) * to_save, self.cost)
             self._keep(~there | self._chosen(order[:fits]), there)
             self._deviation = LAG
 
@@ -210,16 +242,14 @@ class TargetPruning:
             order = order[kept[order]]
         return there, order
 
-    def _most(self, order: NDArray[np.int64], cost: float) -> int:
-        """How many groups, from the first, a structure can have at a cost."""
-        fits, too_many = 0, len(order) + 1
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            if self._cost_of(self._bitmaps(self._chosen(order[:middle]))) <= cost:
-                fits = middle
-            else:
-                too_many = middle
-        return fits
+    def _most(self, order: NDArray[np.int64], limit: float, whole: float | None = None) -> int:
+        """How many groups, from the first, a structure can have at a cost; ``whole`` is that of all, where known."""
+
+        def cost_at(count: int) -> float:
+            return self._cost_of(self._bitmaps(self._chosen(order[:count])))
+
+        whole = cost_at(len(order)) if whole is None else whole
+        return most_within(cost_at, limit, self._least, (len(order), whole))
 
     def _keep(self, kept: NDArray[np.bool_], there: NDArray[np.bool_]) -> None:
         """Cut the other groups, beside those that were cut before."""

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from compress_samples import small_digits
+from hypothesis import given
+from hypothesis import strategies as st
 from pruning_samples import LATENCY, TARGET, empty_groups, exported_cycles, model_of
 
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.group_sparsity import present_groups
-from tritforge.compress.target_pruning import BEGUN, LAG, REACHED, SETTLED, target_pruning
+from tritforge.compress.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within, target_pruning
 from tritforge.compress.train import train
 from tritforge.compress.weight_penalty_clipping import weight_penalty
 from tritforge.errors import RecipeError
@@ -102,6 +104,26 @@ def test_lambda_rises_while_too_many_cycles_are_left_and_falls_else_within_its_b
     pruning.load(pruning.state() | {"penalty": bound})
     pruning.after_step(79)
     assert pruning.penalty == pytest.approx(bound)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=80), st.floats(-1, 1.2), st.floats(-0.5, 1.0))
+def test_the_most_that_a_cost_allows_is_found_in_few_tries(steps, part, least):
+    costs = 10 + np.cumsum(steps)
+    limit, tries = costs[0] + part * (costs[-1] - costs[0]), []
+
+    def cost_at(count):
+        tries.append(count)
+        return float(costs[count - 1])
+
+    found = most_within(cost_at, limit, costs[0] + least * (costs[-1] - costs[0]), (len(costs), float(costs[-1])))
+    assert found == sum(costs <= limit)
+    assert len(set(tries)) == len(tries) <= 3 * np.log2(len(costs)) + 3
+
+
+def test_where_every_thing_costs_alike_two_tries_are_enough():
+    tries = []
+    assert most_within(lambda count: tries.append(count) or 3.0 * count, 3000.5, 0.0, (10000, 30000.0)) == 1000
+    assert len(tries) == 2
 
 
 @pytest.mark.parametrize("recipe", [LATENCY, SPARSE])
