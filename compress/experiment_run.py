@@ -101,19 +101,30 @@ def _trained(
     remaining = remaining_steps(recipe, folder, dataset)
     began = time.perf_counter()
     before = _seconds(folder)
+
+    def spent() -> float:
+        """The seconds so far, which are written down so that a kill loses no more than a checkpoint's."""
+        seconds = before + time.perf_counter() - began
+        if folder.exists():
+            atomic_write(folder / SECONDS_FILE, f"{seconds:.3f}\n".encode())
+        return seconds
+
     try:
         with progress(run_name(recipe), remaining) as advance:
-            watched = _until(deadline, recipe, steps - remaining, steps, advance)
+            watched = _until(deadline, recipe, steps - remaining, steps, advance, spent)
             done = train(placed, folder, dataset=dataset, advance=watched)
     finally:
-        spent = before + time.perf_counter() - began
-        if folder.exists():
-            atomic_write(folder / SECONDS_FILE, f"{spent:.3f}\n".encode())
-    return done, spent
+        seconds = spent()
+    return done, seconds
 
 
 def _until(
-    deadline: float | None, recipe: Recipe, step: int, steps: int, advance: Callable[[float], None]
+    deadline: float | None,
+    recipe: Recipe,
+    step: int,
+    steps: int,
+    advance: Callable[[float], None],
+    at_checkpoint: Callable[[], object],
 ) -> Callable[[int], None]:
     """``advance`` that ends the training at the last checkpoint before the deadline, judging by the one before."""
     last = time.perf_counter()
@@ -122,9 +133,10 @@ def _until(
         nonlocal step, last
         step += count
         advance(count)
-        if deadline is not None and step % recipe.checkpoint_steps == 0 and step < steps:
+        if step % recipe.checkpoint_steps == 0 and step < steps:
+            at_checkpoint()
             now = time.perf_counter()
-            if now + (now - last) > deadline:
+            if deadline is not None and now + (now - last) > deadline:
                 raise OutOfTimeError(run_name(recipe), step, steps)
             last = now
 

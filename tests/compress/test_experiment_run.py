@@ -13,6 +13,7 @@ import torch
 from experiment_samples import small_run, write_small_pack
 
 from tritforge.cli.main import run
+from tritforge.compress import experiment_run
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.data import Dataset
 from tritforge.compress.distillation import state_digest
@@ -143,6 +144,15 @@ def test_pieces_make_the_record_that_one_go_makes(pack: Path, tmp_path: Path) ->
     do(recipe, tmp_path / "whole")
     assert in_pieces(recipe, tmp_path / "pieces") == stands_of(recipe)
     assert_equal_records(recipe, tmp_path / "whole", tmp_path / "pieces")
+
+
+def test_seconds_are_noted_at_checkpoints_so_that_a_kill_keeps_them(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, noted = small_run("clipped", pack), []
+    monkeypatch.setattr(experiment_run, "atomic_write", lambda path, content: noted.append(float(content)))
+    do(recipe, tmp_path)
+    assert len(noted) == 4 + 1 and noted == sorted(noted)
 
 
 def test_a_teacher_is_trained_and_recorded_first(taught: tuple[Recipe, Recipe], tmp_path: Path) -> None:
