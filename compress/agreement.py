@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from tritforge import reference
-from tritforge.compress.evaluation import batches, device_of
+from tritforge.compress.evaluation import batches, device_of, predict
 from tritforge.compress.export import map_step
+from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models import Model
 from tritforge.errors import NetworkError
 from tritforge.network import INPUT, Network
@@ -19,20 +20,24 @@ EQUAL_ARGMAX = 0.995
 WITHIN_ONE = 0.999
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Agreement:
     """The comparison over a set of images.
 
     Attributes:
-        images: how many.
-        equal_argmax_fraction: images whose class is the same.
+        model_classes, integer_classes: of every image, ``(n,)``.
         within_one: by layer with a requantised map, the fraction of activations that differ by at most 1 when the
             integer layer is fed the model's own maps.
     """
 
-    images: int
-    equal_argmax_fraction: float
+    model_classes: NDArray[np.int64]
+    integer_classes: NDArray[np.int64]
     within_one: dict[str, float]
+
+    @property
+    def equal_argmax_fraction(self) -> float:
+        """Images whose class is the same."""
+        return float(np.mean(self.model_classes == self.integer_classes))
 
     @property
     def worst_layer(self) -> float:
@@ -45,25 +50,24 @@ class Agreement:
 
 @torch.no_grad()
 def compare(model: Model, network: Network, images: NDArray[np.uint8], limit: int = 512) -> Agreement:
-    """Compare model and network on the first ``limit`` images.
+    """Compare model and network: their classes on all images, their maps on the first ``limit``.
 
     Args:
-        model: ternary model in evaluation mode.
+        model: ternary model; it is left in evaluation mode.
         network: its export.
         images: ``(n, C, H, W)`` pixels.
-        limit: images at most; the integer side runs in the reference model.
+        limit: images at most whose maps are compared; the integer side of those runs in the reference model.
 
     Raises:
         NetworkError: no images.
     """
-    images = images[:limit]
     if not len(images):
         raise NetworkError("the agreement of model and network needs at least one image")
-    model.eval()
-    equal = 0
+    classes = predict(model, images)
+    integer = IntegerEvaluator(network, device_of(model)).classify(images)
     close = {layer.name: 0 for layer in network.layers[:-1]}
     count = dict.fromkeys(close, 0)
-    for batch in batches(images, device_of(model)):
+    for batch in batches(images[:limit], device_of(model)):
         real = model.maps(batch)
         levels = {INPUT: batch.cpu().numpy().astype(np.int64)}
         for name in close:
@@ -72,6 +76,4 @@ def compare(model: Model, network: Network, images: NDArray[np.uint8], limit: in
             difference = np.abs(reference.run_layer(network, network.layer(name), levels) - levels[name])
             close[name] += int((difference <= 1).sum())
             count[name] += difference.size
-        predicted = np.argmax(real[network.layers[-1].name].cpu().numpy(), axis=1)
-        equal += int((predicted == reference.classify(network, levels[INPUT])).sum())
-    return Agreement(len(images), equal / len(images), {name: close[name] / count[name] for name in close})
+    return Agreement(classes, integer, {name: close[name] / count[name] for name in close})

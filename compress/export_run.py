@@ -11,9 +11,8 @@ from tritforge.compress.agreement import Agreement, compare
 from tritforge.compress.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.data import Dataset, load_dataset
 from tritforge.compress.deployed import model_of_checkpoint
-from tritforge.compress.evaluation import accuracy, model_accuracy
+from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import export_network
-from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models import Model
 from tritforge.compress.train import CHECKPOINT_FILE
 from tritforge.errors import NetworkError
@@ -65,8 +64,9 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
         raise NetworkError(f"run {folder} cannot be exported: {refusal}")
     network = export_network(model, recipe.group_channels)
     agreement = compare(model, network, dataset.test.images)
-    fake = model_accuracy(model, dataset.test)
-    integer = accuracy(IntegerEvaluator(network).classify(dataset.test.images), dataset.test.labels)
+    fake, integer = (
+        accuracy(classes, dataset.test.labels) for classes in (agreement.model_classes, agreement.integer_classes)
+    )
     provenance = {
         # A teacher's run folder is none of a network's users' business; its name is.
         "recipe": replace(recipe, teacher=Path(recipe.teacher).name).to_toml(),

@@ -40,7 +40,9 @@ def export(
         f"accuracy               {done.integer_accuracy:.2f} % integer, {done.fake_quantised_accuracy:.2f} % as trained"
     )
     typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
-    typer.echo(f"equal class            {100 * agreement.equal_argmax_fraction:.2f} % of {agreement.images} images")
+    typer.echo(
+        f"equal class            {100 * agreement.equal_argmax_fraction:.2f} % of {len(agreement.model_classes)} images"
+    )
     typer.echo(f"within one step        {100 * agreement.worst_layer:.3f} % of the worst layer's activations")
     if not agreement.holds():
         typer.echo(
@@ -54,7 +56,7 @@ def export(
         "zero_group_fraction": done.zero_group_fraction,
         "equal_argmax_fraction": agreement.equal_argmax_fraction,
         "within_one_fraction": agreement.within_one,
-        "images": agreement.images,
+        "images": len(agreement.model_classes),
     }
     seed = done.network.provenance["seed"]
     write_result(context, json, metrics, seeds=[seed], data_digest=done.dataset.digest())
