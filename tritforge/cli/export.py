@@ -56,7 +56,7 @@ def export(
         "zero_group_fraction": done.zero_group_fraction,
         "equal_argmax_fraction": agreement.equal_argmax_fraction,
         "within_one_fraction": agreement.within_one,
-        "images": images,
+        "images": len(agreement.model_classes),
     }
     seed = done.network.provenance["seed"]
     write_result(context, json, metrics, seeds=[seed], data_digest=done.dataset.digest())
