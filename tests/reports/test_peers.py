@@ -11,10 +11,11 @@ from tritforge.reports.peers import (
     BEGIN,
     COLUMNS,
     END,
+    EVALUATED,
     FULL,
     PEERS,
-    RECORDED,
     SHORT,
+    SIMULATED,
     own_row,
     tables,
     with_table,
@@ -22,16 +23,17 @@ from tritforge.reports.peers import (
 from tritforge.results import Result, read_result
 
 ROOT = Path(__file__).resolve().parents[2]
-METRICS = {
-    "network": "resnet20",
-    "zero_groups": 0.5,
-    "pes": 16,
-    "activation_bits": 8,
-    "cycles_per_image": 8000.0,
-    "latency_cycles": 12345,
-}
-
-NETWORK = Result(command="tritforge bench network", metrics=METRICS)
+SIMULATION = Result(
+    command="tritforge simulate",
+    metrics={
+        "pes": 16,
+        "activation_bits": 8,
+        "zero_group_fraction": 0.5123,
+        "cycles_per_image": 8000.0,
+        "latency_cycles": 12345,
+    },
+)
+EVALUATION = Result(command="tritforge evaluate", metrics={"integer_accuracy": 87.654, "images": 10000})
 CELLS = Result(
     command="tritforge bench area",
     metrics={"pes": 16, "activation_bits": 8, "lut": 30000, "ff": 60000, "bram36": 90.5, "dsp": 100},
@@ -39,19 +41,21 @@ CELLS = Result(
 
 
 def test_our_row_says_what_it_rests_on() -> None:
-    row = own_row(NETWORK, CELLS)
-    assert row["images_per_s"] == 12500 and row["latency_ms"] == 0.12345
-    assert "assumed" in row["mhz"] and "random weights" in row["top1"] and "8,000 cycles" in row["source"]
+    row = own_row(SIMULATION, EVALUATION, CELLS)
+    assert row["images_per_s"] == 12500 and row["latency_ms"] == 0.12345 and row["top1"] == "87.65 % (JPEG)"
+    assert "assumed" in row["mhz"] and "51.2 % of groups zero" in row["system"] and "8,000 cycles" in row["source"]
     assert [row[name] for name in ("lut", "ff", "bram", "dsp")] == [30000, 60000, 90.5, 100]
-    with pytest.raises(ResultFileError, match="lacks 'network'"):
-        own_row(Result(command="tritforge bench layers", metrics={"pes": 16, "activation_bits": 8}), CELLS)
+    with pytest.raises(ResultFileError, match="lacks 'zero_group_fraction'"):
+        own_row(Result(command="tritforge bench layers", metrics={"pes": 16, "activation_bits": 8}), EVALUATION, CELLS)
+    with pytest.raises(ResultFileError, match="lacks 'integer_accuracy'"):
+        own_row(SIMULATION, SIMULATION, CELLS)
     with pytest.raises(ResultFileError, match="arrays that differ in pes or activation_bits"):
-        own_row(NETWORK, Result(command="tritforge bench area", metrics=CELLS.metrics | {"pes": 8}))
+        own_row(SIMULATION, EVALUATION, Result(command="tritforge bench area", metrics=CELLS.metrics | {"pes": 8}))
 
 
 def test_every_peer_names_its_source_and_stands_in_the_tables() -> None:
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
-    short, full = tables(NETWORK, CELLS)
+    short, full = tables(SIMULATION, EVALUATION, CELLS)
     for kind, rows in peers.items():
         for row in rows:
             assert row["source"] and set(row) <= set(COLUMNS)
@@ -61,7 +65,7 @@ def test_every_peer_names_its_source_and_stands_in_the_tables() -> None:
     for table in (short, full):
         header, rule, *lines = table.split("\n\n")[0].splitlines()
         assert {line.count("|") for line in (header, rule, *lines)} == {header.count("|")}
-        assert "nothing of it is placed" in table and "no accuracy is claimed" in table
+        assert "nothing of it is placed" in table and "harder than the originals" in table
 
 
 def test_a_page_without_markers_is_refused() -> None:
@@ -71,8 +75,7 @@ def test_a_page_without_markers_is_refused() -> None:
 
 
 def test_the_pages_hold_the_recorded_tables() -> None:
-    if not (ROOT / RECORDED).exists():
-        pytest.skip("no network is recorded")
-    for page, table in zip((SHORT, FULL), tables(read_result(ROOT / RECORDED), read_result(ROOT / AREA)), strict=True):
+    recorded = tables(*(read_result(ROOT / path) for path in (SIMULATED, EVALUATED, AREA)))
+    for page, table in zip((SHORT, FULL), recorded, strict=True):
         text = (ROOT / page).read_text(encoding="utf-8")
         assert with_table(text, table) == text
