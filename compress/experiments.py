@@ -271,19 +271,20 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
         ),
         Experiment(
             "sparsity",
-            "pruned to a quarter and a half of zero groups: float activations, 8-bit as deployed, and with a teacher",
+            "pruned to a quarter and a half of zero groups: float, three seeds; 8-bit as deployed; with a teacher",
             tuple(
                 run(method, penalty=TARGET_PENALTY, zero_group_target=target, **how)
                 for method, how in (
                     *(("clipped", {}), ("naive", {})),
                     *(("clipped", deployed), ("clipped", deployed | taught)),
+                    *((method, {"seed": seed}) for seed in SEEDS[1:] for method in ("clipped", "naive")),
                 )
                 for target in ZERO_GROUPS
             ),
         ),
         Experiment(
             "best",
-            "half of the groups zero, 8-bit, with a teacher and for longer: a candidate for what is kept",
+            "half of the groups zero, 8-bit, with a teacher, for longer: a candidate for what is kept; full precision",
             (
                 run(
                     "clipped",
@@ -293,6 +294,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                     **deployed,
                     **taught,
                 ),
+                run("full precision", epochs=kind.long_epochs),
             ),
         ),
         Experiment(

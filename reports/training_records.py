@@ -73,7 +73,7 @@ def find(settings: Iterable[Measured], **wanted: Any) -> Measured | None:
 def full_precision_of(plan: Plan, one: Measured) -> Measured | None:
     """The full-precision run of the same network, epochs and schedule."""
     alike = {name: one.setting[name] for name in ("model", "epochs", "schedule")}
-    return find(plan["table3"], method="full precision", **alike)
+    return find((*plan["table3"], *plan["best"]), method="full precision", **alike)
 
 
 def data_set_of(plan: Plan) -> str:

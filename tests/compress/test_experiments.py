@@ -44,15 +44,17 @@ def test_names_stay_as_they_are() -> None:
     taught = replace(other, teacher="any", distillation=0.7, temperature=2.0, feature_matching=1.5)
     assert run_name(taught) == "resnet20-clipped-a8-l1.25e-4-c2-kd0.7_t2-fm1.5-g8-ends_integer5-v0.1-e20-one_cycle-s3"
     assert [run_name(run) for run in find_experiment("sparsity").runs] == [
-        f"resnet20-{how}-{target}-{taught}e20-one_cycle-s0"
-        for how, taught in (
-            *(("clipped-a32-l2.5e-4-c1", ""), ("naive-a32-l2.5e-4", "")),
-            *(("clipped-a8-l2.5e-4-c1", ""), ("clipped-a8-l2.5e-4-c1", "kd0.5-")),
+        f"resnet20-{how}-{target}-{taught}e20-one_cycle-s{seed}"
+        for how, taught, seed in (
+            *(("clipped-a32-l2.5e-4-c1", "", 0), ("naive-a32-l2.5e-4", "", 0)),
+            *(("clipped-a8-l2.5e-4-c1", "", 0), ("clipped-a8-l2.5e-4-c1", "kd0.5-", 0)),
+            *((how, "", seed) for seed in (1, 2) for how in ("clipped-a32-l2.5e-4-c1", "naive-a32-l2.5e-4")),
         )
         for target in ("z0.25", "z0.5")
     ]
     assert [run_name(run) for run in find_experiment("best").runs] == [
-        "resnet20-clipped-a8-l2.5e-4-c1-z0.5-kd0.5-e40-one_cycle-s0"
+        "resnet20-clipped-a8-l2.5e-4-c1-z0.5-kd0.5-e40-one_cycle-s0",
+        "resnet20-full_precision-a32-e40-one_cycle-s0",
     ]
     assert [run_name(run) for run in find_experiment("latency").runs] == [
         f"resnet20-clipped-a8-l2.5e-4-c1-t10000_{how}-e10-one_cycle-s{seed}"

@@ -24,7 +24,7 @@ from tritforge.reports.target_tables import (
     pruned_alike_table,
     target_selection_table,
 )
-from tritforge.reports.training_cells import NOT_RUN
+from tritforge.reports.training_cells import NOT_RUN, points_cell
 from tritforge.reports.training_pictures import Picture, pictures, stitched
 from tritforge.reports.training_records import Measured, Plan, data_set_of, find, full_precision_of, rows
 from tritforge.reports.training_report import BEGIN, END, html_page, markdown, markdown_table, write_training_report
@@ -213,7 +213,11 @@ def test_deployable_networks_tell_the_integer_networks_accuracy_and_what_they_le
     ]
     assert "From the teacher, resnet20-full_precision-a32-e20-one_cycle-s0, comes" in part.note
     assert part.note.startswith("one cycle, a = 1, 8-bit activations; last epoch.")
-    assert [row[5] == "" for row in part.table.rows] == [False] * 4 + [True]  # no full precision of 40 epochs
+    longer = part.table.rows[-1]
+    full = find(ALL["best"], method="full precision")
+    assert longer[5] == points_cell(ALL["best"][0].above(full)) != ""
+    alone = deployable_table({**ALL, "best": ALL["best"][:1]}).table.rows  # no full precision of 40 epochs
+    assert [row[5] == "" for row in alone] == [False] * 4 + [True]
     other = Measured({**ALL["best"][0].setting, "temperature": 2.0, "feature_matching": 0.1})
     assert deployable_table({**ALL, "best": [other]}).table.rows[-1][1] == "0.5, T = 2, maps 0.1"
 
