@@ -17,8 +17,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from tritforge.reports.palette import BLUE, GREY, ORANGE, TEAL, unit_rgba
-from tritforge.reports.training_records import Plan, find
-from tritforge.reports.training_tables import curve, sweep_series
+from tritforge.reports.training_cells import FLOAT_BITS
+from tritforge.reports.training_records import Measured, Plan, find
+from tritforge.reports.training_tables import sweep_series
 
 INK = "#78828c"
 """Text and axes: readable on white and on black."""
@@ -48,10 +49,13 @@ COLOURS = {
 }
 SERIES = ((COLOURS["naive"], (8, -3)), (COLOURS["clipped"], (5, 6)), (COLOURS["ternary"], (-4, -12)))
 """Colours of the sweep's lines, and where their points' labels lie."""
+CLOSE = 3.0
+"""Percent of zero groups within which points of a line share a label."""
 STAGES = (unit_rgba(GREY), unit_rgba(TEAL), unit_rgba(BLUE), unit_rgba(ORANGE))
 LAYERS = {"stage2.block1.conv1": "conv8", "stage3.block1.conv2": "conv15"}
 """The dissertation's names of ResNet-20's layers."""
 
+Colour = tuple[float, ...]
 Record = Mapping[str, Any]
 
 
@@ -73,53 +77,89 @@ def pictures(plan: Plan) -> list[Picture]:
 
 
 def sweep_picture(plan: Plan) -> Picture | None:
-    """Top-1 over zero groups, naive against clipped, each point with its λ; unpruned networks as lines."""
+    """Top-1 over zero groups, naive against clipped: the sweep over λ, and beside it the longer trainings.
+
+    Of the longer ones those with a fixed λ and those that are pruned to a target, and networks with all of their groups
+    as lines; a bar is the standard deviation over seeds.
+    """
     settings = plan["lambda-sweep"]
     if not any(one.records for one in settings):
         return None
-    figure = Figure(figsize=(7.4, 4.3), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(9.6, 4.3), layout="constrained")
+    swept, longer = figure.subplots(1, 2, sharex=True, sharey=True)
     for (name, alike), (colour, offset) in zip(sweep_series(plan).items(), SERIES, strict=False):
-        points = curve(alike)
-        axes.plot(
-            [100 * groups for groups, _ in points],
-            [top1 for _, top1 in points],
-            "o-",
-            color=colour,
-            label=name,
-            markersize=5.5,
-            linewidth=1.6,
-        )
-        for one in alike:
-            groups, top1 = one.mean("zero_group_fraction"), one.mean("top1")
-            if groups is not None and top1 is not None:
-                axes.annotate(
-                    f"{1e4 * one.setting['penalty']:g}",
-                    (100 * groups, top1),
-                    xytext=offset,
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=colour,
-                )
+        _points(swept, alike, "o-", colour, name)
+        _name_penalties(swept, alike, colour, offset)
+    model, epochs = settings[0].setting["model"], plan["sparsity"][0].setting["epochs"]
+    for method in ("naive", "clipped"):
+        colour = COLOURS[method]
+        whole = [one for one in (find(plan["table3"], method=method, model=model),) if one is not None]
+        real = [one for one in plan["sparsity"] if one.setting["method"] == method]
+        _points(longer, whole, "o", colour)
+        _name_penalties(longer, whole, colour, (5, -11))
+        _points(longer, [one for one in real if one.setting["activations"] == FLOAT_BITS], "s--", colour)
     for method, style in (("full precision", "--"), ("ternary", ":")):
-        whole = find(plan["table3"], method=method, model=settings[0].setting["model"])
-        top1 = whole.mean("top1") if whole is not None else None
-        if whole is not None and top1 is not None:
-            label = f"{method}, nothing pruned, {whole.setting['epochs']} epochs"
-            axes.axhline(top1, color=COLOURS[method], linestyle=style, linewidth=1.3, label=label)
-    axes.set_xlabel("zero PE groups, %")
-    axes.set_ylabel("top-1 accuracy, %")
-    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
-    axes.margins(y=0.12)
-    _grid(axes)
-    figure.legend(loc="outside upper center", ncols=2)
+        unpruned = find(plan["table3"], method=method, model=model)
+        top1 = unpruned.mean("top1") if unpruned is not None else None
+        if top1 is not None:
+            label = f"{method}, nothing pruned"
+            longer.axhline(top1, color=COLOURS[method], linestyle=style, linewidth=1.3, label=label)
+    longer.plot([], [], "o", color=INK, markersize=5.5, label="a fixed λ")
+    longer.plot([], [], "s--", color=INK, markersize=5.5, label="pruned to a target")
+    for axes, told in ((swept, settings[0].setting["epochs"]), (longer, epochs)):
+        axes.set_title(f"{told} epochs")
+        axes.set_xlabel("zero PE groups, %")
+        _grid(axes)
+    swept.margins(y=0.12)
+    swept.set_xlim(left=min(0.0, swept.get_xlim()[0]))
+    swept.set_ylabel("top-1 accuracy, %")
+    figure.legend(loc="outside upper center", ncols=4)
     return Picture(
         "lambda",
         "Accuracy against group sparsity",
-        f"Each point stands for trainings of {settings[0].setting['epochs']} epochs with one λ, told beside it in "
-        "units of 0.0001.",
+        "A number beside a point is its λ in units of 0.0001, a bar the standard deviation over seeds. Left the sweep "
+        "over λ, right the longer trainings, a = 1.",
         _svg(figure),
     )
+
+
+def _points(axes: Axes, settings: Sequence[Measured], form: str, colour: Colour, label: str | None = None) -> None:
+    """Mean top-1 over mean zero groups of the settings that were run, with the spread over seeds where there is one."""
+    points = sorted((groups, top1, one.spread("top1") or 0.0) for one, groups, top1 in _measured(settings))
+    axes.errorbar(
+        [groups for groups, _, _ in points],
+        [top1 for _, top1, _ in points],
+        [spread for _, _, spread in points],
+        fmt=form,
+        color=colour,
+        label=label,
+        markersize=5.5,
+        linewidth=1.6,
+    )
+
+
+def _measured(settings: Sequence[Measured]) -> list[tuple[Measured, float, float]]:
+    """The settings that were run, with mean zero groups and top-1 in percent."""
+    means = [(one, one.mean("zero_group_fraction"), one.mean("top1")) for one in settings]
+    return [(one, 100 * groups, top1) for one, groups, top1 in means if groups is not None and top1 is not None]
+
+
+def _name_penalties(axes: Axes, settings: Sequence[Measured], colour: Colour, offset: tuple[int, int]) -> None:
+    """λ beside each point; those of points that lie close together in one label."""
+    labels: list[tuple[float, float, list[str]]] = []
+    for one, groups, top1 in sorted(_measured(settings), key=lambda point: point[1]):
+        if not labels or groups - labels[-1][0] >= CLOSE:
+            labels.append((groups, top1, []))
+        labels[-1][2].append(f"{1e4 * one.setting['penalty']:g}")
+    for groups, top1, names in labels:
+        axes.annotate(
+            ", ".join(names),
+            (groups, top1),
+            xytext=offset,
+            textcoords="offset points",
+            fontsize=8,
+            color=colour,
+        )
 
 
 def weights_picture(plan: Plan) -> Picture | None:

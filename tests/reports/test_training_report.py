@@ -325,10 +325,30 @@ def test_pictures_are_svg_and_the_same_each_time(drawn: list[Picture]) -> None:
         assert ElementTree.fromstring(one.svg).tag.endswith("svg") and one.title and one.text
 
 
-def test_every_lambda_is_a_point_of_the_curve(drawn: list[Picture]) -> None:
-    told = "".join(ElementTree.fromstring(drawn[0].svg).itertext())
-    for text in ("1.25", "2.5", "naive", "clipped", "full precision, nothing pruned, 20 epochs"):
-        assert text in told
+def texts(picture: Picture) -> list[str]:
+    return [text.strip() for text in ElementTree.fromstring(picture.svg).itertext() if text.strip()]
+
+
+def test_every_lambda_is_told_once_for_each_method(drawn: list[Picture]) -> None:
+    told = texts(drawn[0])
+    assert {"10 epochs", "20 epochs", "naive", "full precision, nothing pruned", "pruned to a target"} <= set(told)
+    penalties = {f"{1e4 * one.setting['penalty']:g}" for one in RESNET20["lambda-sweep"]}
+    found = [part for text in told for part in text.split(", ") if part in penalties - {"10", "20"}]  # not an axis's
+    assert sorted(found) == sorted([*(penalties - {"10", "20"})] * 3)
+
+
+def test_points_that_lie_close_together_share_a_label() -> None:
+    def naive(groups: tuple[float, ...]) -> Plan:
+        sweep = [one for one in NOTHING["lambda-sweep"] if one.setting["method"] == "naive"]
+        held = [
+            recorded(one, top1={0: 90.0}, zero_group_fraction={0: part})
+            for one, part in zip(sweep, groups, strict=True)
+        ]
+        return {**NOTHING, "lambda-sweep": held}
+
+    (apart,), (close,) = pictures(naive((0.1, 0.2, 0.3, 0.4, 0.5))), pictures(naive((0.1, 0.12, 0.15, 0.4, 0.5)))
+    assert {"1.25", "2.5", "5"} <= set(texts(apart))
+    assert {"1.25, 2.5", "5"} <= set(texts(close)) and not {"1.25", "2.5"} & set(texts(close))
 
 
 def test_kernels_are_stitched_by_output_and_input() -> None:
