@@ -56,6 +56,11 @@ def test_names_stay_as_they_are() -> None:
         "resnet20-clipped-a8-l2.5e-4-c1-z0.5-kd0.5-e40-one_cycle-s0",
         "resnet20-full_precision-a32-e40-one_cycle-s0",
     ]
+    assert [run_name(run) for run in find_experiment("lambda-sweep").runs if run.seed > 0] == [
+        f"resnet20-{how}-e10-one_cycle-s{seed}"
+        for seed in (1, 2)
+        for how in ("naive-a32-l1e-3", "clipped-a32-l1e-3-c1", "naive-a32-l2e-3", "clipped-a32-l2e-3-c1")
+    ]
     assert [run_name(run) for run in find_experiment("latency").runs] == [
         f"resnet20-clipped-a8-l2.5e-4-c1-t10000_{how}-e10-one_cycle-s{seed}"
         for seed in (0, 1, 2)
