@@ -81,7 +81,7 @@ def pruned_alike_table(plan: Plan) -> Part:
 
 def _cut(one: Measured) -> str:
     mean = one.mean("cut_groups")
-    return "" if mean is None else f"{mean:g}"
+    return "" if mean is None else f"{mean:.0f}"
 
 
 def deployable_table(plan: Plan) -> Part:
