@@ -93,11 +93,11 @@ def sweep_picture(plan: Plan) -> Picture | None:
     model, epochs = settings[0].setting["model"], plan["sparsity"][0].setting["epochs"]
     for method in ("naive", "clipped"):
         colour = COLOURS[method]
-        whole = [one for one in (find(plan["table3"], method=method, model=model),) if one is not None]
-        real = [one for one in plan["sparsity"] if one.setting["method"] == method]
-        _points(longer, whole, "o", colour)
-        _name_penalties(longer, whole, colour, (5, -11))
-        _points(longer, [one for one in real if one.setting["activations"] == FLOAT_BITS], "s--", colour)
+        fixed = [one for one in plan["table3"] if (one.setting["method"], one.setting["model"]) == (method, model)]
+        aimed = [one for one in plan["sparsity"] if one.setting["method"] == method]
+        _points(longer, fixed, "o", colour)
+        _name_penalties(longer, fixed, colour, (5, -11))
+        _points(longer, [one for one in aimed if one.setting["activations"] == FLOAT_BITS], "s--", colour)
     for method, style in (("full precision", "--"), ("ternary", ":")):
         unpruned = find(plan["table3"], method=method, model=model)
         top1 = unpruned.mean("top1") if unpruned is not None else None
