@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from page_reader import Page
 from training_samples import made_up
 
@@ -349,6 +350,31 @@ def test_points_that_lie_close_together_share_a_label() -> None:
     (apart,), (close,) = pictures(naive((0.1, 0.2, 0.3, 0.4, 0.5))), pictures(naive((0.1, 0.12, 0.15, 0.4, 0.5)))
     assert {"1.25", "2.5", "5"} <= set(texts(apart))
     assert {"1.25, 2.5", "5"} <= set(texts(close)) and not {"1.25", "2.5"} & set(texts(close))
+
+
+def test_longer_trainings_are_drawn_with_their_spread_and_float_activations_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[tuple[str, list[tuple[float, ...]]]] = []
+    draw = Axes.errorbar
+
+    def noted(axes: Axes, x: list[float], y: list[float], spread: list[float], *, fmt: str, **form: Any) -> Any:
+        drawn.append((fmt, [*zip(x, y, spread, strict=True)]))
+        return draw(axes, x, y, spread, fmt=fmt, **form)
+
+    monkeypatch.setattr(Axes, "errorbar", noted)
+    groups = {0: 0.25, 1: 0.25}
+    held = [
+        recorded(one, top1={0: 80.0 + place, 1: 82.0 + place}, zero_group_fraction=groups)
+        for place, one in enumerate(NOTHING["sparsity"])
+    ]
+    sparser = replace(held[1], records=tuple({**record, "zero_group_fraction": 0.125} for record in held[1].records))
+    pictures({**NOTHING, "lambda-sweep": RESNET20["lambda-sweep"], "sparsity": [held[0], sparser, *held[2:]]})
+    spread = stdev([80.0, 82.0])
+    assert [points for form, points in drawn if form == "s--"] == [
+        [(25.0, 83.0, spread), (25.0, 84.0, spread)],  # naive
+        [(12.5, 82.0, spread), (25.0, 81.0, spread)],  # clipped, from the fewest zero groups on
+    ]
 
 
 def test_kernels_are_stitched_by_output_and_input() -> None:
