@@ -112,5 +112,18 @@ def test_the_installed_wheel_works_away_from_the_checkout(wheel: Path, tmp_path:
     assert version.startswith("tritforge ")
 
 
+@pytest.mark.parametrize("folder", ["build", "data", "runs"])
+def test_folders_in_rooms_are_linted_whatever_their_name(tmp_path: Path, folder: str):
+    """Only the top folders of these names hold what commands write."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for place in (f"compress/{folder}", folder):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "planted.py").write_text("import os\n")
+    files = run(sys.executable, "-m", "ruff", "check", "--show-files", cwd=tmp_path).splitlines()
+    assert [str(Path(file).relative_to(tmp_path)) for file in files if file.endswith(".py")] == [
+        f"compress/{folder}/planted.py"
+    ]
+
+
 def test_the_environment_is_consistent():
     pip("check")

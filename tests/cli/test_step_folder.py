@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from import_arrows import ROOMS
 
 from tritforge.cli import step_folder
 from tritforge.cli.step_folder import Done, run_step
@@ -50,7 +52,7 @@ def test_changed_sources_and_versions_start_again(tmp_path: Path, monkeypatch: p
     work = Work()
     step(tmp_path / "a", work)
     with monkeypatch.context() as patched:
-        patched.setattr(step_folder, "source_digest", lambda rooms: "other")
+        patched.setattr(step_folder, "source_digest", lambda *_: "other")
         assert not step(tmp_path / "a", work).reused
     with monkeypatch.context() as patched:
         patched.setattr(step_folder, "installed_versions", lambda: {"numpy": "0"})
@@ -89,9 +91,71 @@ def test_files_of_another_origin_are_never_removed(tmp_path: Path) -> None:
     assert (tmp_path / "photos/one.jpg").exists()
 
 
-def test_the_source_digest_covers_the_rooms_asked_for() -> None:
-    contract, with_rtl = step_folder.source_digest(()), step_folder.source_digest(("rtl",))
-    assert contract == step_folder.source_digest(()) != with_rtl
+PLACES = {
+    "contract": "tritforge/deep/er/a.py",
+    "cli": "tritforge/cli/deep/a.py",
+    "compress": "tritforge/compress/deep/a.cpp",
+    "rtl": "tritforge/rtl/hdl/deep/a.sv",
+    "sim": "tritforge/sim/deep/er/a.py",
+    "reports": "tritforge/reports/deep/a.j2",
+}
+
+
+@pytest.fixture(params=["installed", "checkout"])
+def rooms(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """A file deep in each room, where the rooms lie inside the contract's folder, and where they lie beside it."""
+    beside = request.param == "checkout"
+    files = {}
+    for room, place in PLACES.items():
+        inside = not beside or room in ("contract", "cli")
+        files[room] = tmp_path / "house" / (place if inside else place.removeprefix("tritforge/"))
+        files[room].parent.mkdir(parents=True)
+        files[room].write_text("one\n")
+
+    def home(package: str) -> Path:
+        _, _, room = package.partition(".")
+        return tmp_path / "house" / (room if beside and room else package.replace(".", "/"))
+
+    monkeypatch.setattr(step_folder, "_home", home)
+    return files
+
+
+STEPS = {"train": ("compress",), "simulate": ("rtl", "sim"), "model": ()}
+
+
+@pytest.mark.parametrize("edited", PLACES)
+def test_an_edit_deep_in_a_room_repeats_the_steps_that_depend_on_it_and_only_those(
+    edited: str, rooms: dict[str, Path], tmp_path: Path
+) -> None:
+    works = {name: Work() for name in STEPS}
+
+    def again() -> list[str]:
+        done = {name: run_step(tmp_path / name, {}, STEPS[name], works[name]) for name in STEPS}
+        return [name for name, step in done.items() if not step.reused]
+
+    assert again() == list(STEPS)
+    assert again() == []
+    rooms[edited].write_text("two\n")
+    assert again() == [name for name, uses in STEPS.items() if edited == "contract" or edited in uses]
+    moved = rooms[edited].with_stem("b")
+    rooms[edited].rename(moved)
+    assert again() == [name for name, uses in STEPS.items() if edited == "contract" or edited in uses]
+
+
+def test_an_edit_of_the_module_that_does_the_work_repeats_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, module = Work(), tmp_path / "work.py"
+    module.write_text("one\n")
+    monkeypatch.setattr(sys.modules[Work.__module__], "__file__", str(module))
+    assert [step(tmp_path / "a", work).reused for _ in range(2)] == [False, True]
+    module.write_text("two\n")
+    assert not step(tmp_path / "a", work).reused
+
+
+def test_every_room_is_known() -> None:
+    assert set(step_folder.ROOMS) == ROOMS
+    assert step_folder.source_digest(()) == step_folder.source_digest(()) != step_folder.source_digest(("rtl",))
 
 
 def test_the_record_names_every_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from tritforge.results import installed_versions
 
 INPUTS = "inputs.json"
 OUTCOME = "outcome.json"
-SOURCES = (".py", ".sv", ".svh", ".vlt", ".toml")
+SOURCES = (".py", ".sv", ".svh", ".vlt", ".rdl", ".toml", ".j2", ".cpp", ".h")
+ROOMS = ("cli", "compress", "hls", "pynq_overlay", "reports", "rtl", "sim")
+"""Rooms beside the contract; an installed package has them inside the contract's folder."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,14 @@ def run_step(
     Args:
         folder: the step's own folder; emptied when it holds the files of other inputs.
         inputs: everything that decides the outcome, as JSON; versions and sources are added here.
-        rooms: rooms whose sources decide it, beside the contract's.
+        rooms: rooms whose sources decide it, beside the contract's and the module that ``work`` stands in.
         work: gives the outcome as JSON and may leave files in the folder.
 
     Raises:
         TritforgeError: the folder holds files that no step wrote.
     """
-    wanted = json.dumps(
-        {**inputs, "versions": installed_versions(), "sources": source_digest(rooms)}, indent=1, sort_keys=True
-    )
+    sources = source_digest(rooms, Path(sys.modules[work.__module__].__file__ or ""))
+    wanted = json.dumps({**inputs, "versions": installed_versions(), "sources": sources}, indent=1, sort_keys=True)
     if _text(folder / INPUTS) == wanted:
         found = _finished(folder)
         if found is not None:
@@ -72,13 +74,16 @@ def run_step(
     return Done(outcome, folder, False, seconds)
 
 
-def source_digest(rooms: tuple[str, ...]) -> str:
-    """SHA-256 over the sources of the contract and of these rooms, wherever they are installed."""
+def source_digest(rooms: tuple[str, ...], *modules: Path) -> str:
+    """SHA-256 over these modules and the sources of the contract and of these rooms, wherever they are installed."""
     digest = hashlib.sha256()
-    for place in (_home("tritforge"), *(_home(f"tritforge.{room}") for room in rooms)):
-        found = place.glob("*") if place.name == "tritforge" else place.rglob("*")
-        for path in sorted(path for path in found if path.suffix in SOURCES and path.is_file()):
-            digest.update(f"{path.relative_to(place)}\0".encode() + path.read_bytes() + b"\0")
+    for place, others in ((_home("tritforge"), ROOMS), *((_home(f"tritforge.{room}"), ()) for room in rooms)):
+        for path in sorted(path for path in place.rglob("*") if path.suffix in SOURCES and path.is_file()):
+            name = path.relative_to(place)
+            if name.parts[0] not in others:
+                digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    for path in modules:
+        digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
