@@ -1,12 +1,11 @@
-"""The digits figures over several seeds, on the test part: ``python -m`` this module.
+"""The digits figures over several seeds, on the test part.
 
 Every seed trains both precisions, exports, and updates after the recorded shift, with the recipes as they stand.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +16,6 @@ from tritforge.compress.demo_run import FLOAT_RECIPE, FULL_LEARNING_RATE, TERNAR
 from tritforge.compress.partial_update import UpdateSettings
 from tritforge.compress.recipe import load_recipe
 from tritforge.compress.recorded_pieces import Pieces, record_pieces
-from tritforge.errors import TritforgeError
 from tritforge.results import Result
 
 SEEDS = (0, 1, 2)
@@ -55,10 +53,15 @@ def over_seeds(pieces: Pieces) -> dict[str, Any]:
     return {name: {"values": own, "mean": fmean(own)} for name, own in values.items()}
 
 
-def digits_seeds(path: str | Path, runs: str | Path, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
+def digits_seeds(
+    path: str | Path,
+    runs: str | Path,
+    seeds: Sequence[int] = SEEDS,
+    advance: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
     """Measure every seed into the result file at ``path``; seeds that it holds are not measured again."""
     measurement = Result(
-        "python -m tritforge.compress.digits_seeds",
+        "tritforge study digits-seeds",
         {},
         {
             "recipes": {name: load_recipe(name).to_toml() for name in (FLOAT_RECIPE, TERNARY_RECIPE)},
@@ -69,23 +72,4 @@ def digits_seeds(path: str | Path, runs: str | Path, seeds: Sequence[int] = SEED
         load_dataset("digits").digest(),
     )
     work = {f"seed {seed}": partial(measure, seed, Path(runs)) for seed in seeds}
-    return record_pieces(path, measurement, work, over_seeds)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tritforge.compress.digits_seeds", description=__doc__)
-    parser.add_argument("--json", default="reports/results/digits_seeds.json", help="result file")
-    parser.add_argument("--runs", default="runs/digits_seeds", help="folder of the trainings")
-    given = parser.parse_args(arguments)
-    try:
-        metrics = digits_seeds(given.json, given.runs)
-    except TritforgeError as error:
-        parser.error(str(error))
-    for name in NAMES:
-        values = ", ".join(f"{value:.4g}" for value in metrics[name]["values"])
-        print(f"{name:26} {metrics[name]['mean']:8.5g}   {values}")
-
-
-if __name__ == "__main__":
-    main()
+    return record_pieces(path, measurement, work, over_seeds, advance)

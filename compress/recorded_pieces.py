@@ -19,6 +19,7 @@ def record_pieces(
     measurement: Result,
     work: Mapping[str, Callable[[], dict[str, Any]]],
     summary: Callable[[Pieces], dict[str, Any]],
+    advance: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Do the pieces that the result file at ``path`` lacks, in order, and write it after each.
 
@@ -27,6 +28,7 @@ def record_pieces(
         measurement: command, arguments, seeds and data of the result; a file of another one is not touched.
         work: by name of the piece, what gives its figures.
         summary: the figures of all pieces to the metrics beside them.
+        advance: called with 1 for each piece that is there.
 
     Returns:
         The metrics.
@@ -42,6 +44,8 @@ def record_pieces(
             pieces[name] = figures()
             seconds += time.perf_counter() - began
             _write(path, measurement, {"pieces": pieces}, seconds)
+        if advance is not None:
+            advance(1)
     metrics = summary(pieces) | {"pieces": pieces}
     _write(path, measurement, metrics, seconds)
     return metrics

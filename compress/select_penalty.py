@@ -1,12 +1,11 @@
-"""Selection of λ and *a* of ``digits_ternary`` on hold-outs of the training part: ``python -m`` this module.
+"""Selection of λ and *a* of ``digits_ternary`` on hold-outs of the training part.
 
 The test part is dropped before anything is trained.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from tritforge.compress.data import Dataset, Split, hold_out, join, load_dataset
 from tritforge.compress.recipe import Recipe, load_recipe
 from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.train import steps_per_epoch, train
-from tritforge.errors import TritforgeError
 from tritforge.results import Result
 
 RECIPE = "digits_ternary"
@@ -85,6 +83,7 @@ def select(
     runs: str | Path,
     candidates: Sequence[tuple[float, float]] = CANDIDATES,
     seeds: Sequence[int] = SEEDS,
+    advance: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Measure every candidate on every hold-out, and choose.
 
@@ -93,9 +92,10 @@ def select(
         runs: folder of the run folders.
         candidates: pairs of λ and *a*.
         seeds: of hold-outs and trainings.
+        advance: called with 1 for each piece.
     """
     measurement = Result(
-        "python -m tritforge.compress.select_penalty",
+        "tritforge study digits-penalty",
         {},
         {"recipe": RECIPE, "candidates": [list(pair) for pair in candidates], "held_out_fraction": HELD_OUT},
         list(seeds),
@@ -106,26 +106,4 @@ def select(
         for seed in seeds
         for penalty, clipping in candidates
     }
-    return record_pieces(path, measurement, work, choose)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tritforge.compress.select_penalty", description=__doc__)
-    parser.add_argument("--json", default="reports/results/digits_selection.json", help="result file")
-    parser.add_argument("--runs", default="runs/digits_selection", help="folder of the trainings")
-    given = parser.parse_args(arguments)
-    try:
-        metrics = select(given.json, given.runs)
-    except TritforgeError as error:
-        parser.error(str(error))
-    for one in metrics["candidates"]:
-        mark = "chosen" if one == metrics["chosen"] else ""
-        print(
-            f"penalty {one['penalty']:<6} clipping {one['clipping']:<4} validation {one['validation_accuracy']:.2f} % "
-            f"zero groups {one['zero_group_fraction']:.4f} {mark}"
-        )
-
-
-if __name__ == "__main__":
-    main()
+    return record_pieces(path, measurement, work, choose, advance)

@@ -1,4 +1,4 @@
-"""Selection of the learning rates of partial update and full retraining on validation images: run it by ``python -m``.
+"""Selection of the learning rates of partial update and full retraining on validation images.
 
 Digits is deployed from a run of seed 0 and every camera is then turned. Old and new training images train, old and new
 validation images judge; the test part is dropped before anything is trained.
@@ -6,8 +6,7 @@ validation images judge; the test part is dropped before anything is trained.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.recorded_shift import turned
 from tritforge.compress.select_penalty import without_test
 from tritforge.compress.train import recipe_dataset, train
-from tritforge.errors import TritforgeError
 from tritforge.network import Network
 from tritforge.results import Result
 
@@ -41,12 +39,16 @@ RULE = "of each kind of update the rate with the highest mean validation accurac
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """A deployed network, its model, and what the server holds after the shift, without test images."""
+    """A deployed network, its model, and what the server holds after the shift, without test images.
+
+    ``data_digest`` is that of the data set it was trained on, without its test part.
+    """
 
     network: Network
     model: Model
     train: Split
     validation: Split
+    data_digest: str
 
 
 def deploy(runs: Path) -> Deployment:
@@ -56,7 +58,7 @@ def deploy(runs: Path) -> Deployment:
     done = train(recipe, runs / "deployed", dataset=data)
     network = export_network(done.model, recipe.group_channels)
     pools = [join(part, turned(part, DEGREES)) for part in (data.train, data.validation)]
-    return Deployment(network, deployed_model(done.checkpoint, network), *pools)
+    return Deployment(network, deployed_model(done.checkpoint, network), *pools, data.digest())
 
 
 def measure(deployment: Deployment, kind: str, rate: float, seed: int) -> dict[str, Any]:
@@ -92,16 +94,16 @@ def choose(pieces: Pieces) -> dict[str, Any]:
     return {"rule": RULE, "candidates": candidates, "chosen": chosen}
 
 
-def select(path: str | Path, deployment: Deployment, data_digest: str) -> dict[str, Any]:
+def select(path: str | Path, deployment: Deployment, advance: Callable[[float], None] | None = None) -> dict[str, Any]:
     """Measure every rate with every seed, and choose.
 
     Args:
         path: result file; pieces that it holds are not measured again.
         deployment: what is updated.
-        data_digest: of the data set that it was trained on, without its test part.
+        advance: called with 1 for each piece.
     """
     measurement = Result(
-        "python -m tritforge.compress.select_update_rate",
+        "tritforge study digits-update-rate",
         {},
         {
             "recipe": load_recipe(TERNARY_RECIPE).to_toml(),
@@ -111,7 +113,7 @@ def select(path: str | Path, deployment: Deployment, data_digest: str) -> dict[s
             "validation_images": len(deployment.validation),
         },
         list(SEEDS),
-        data_digest,
+        deployment.data_digest,
     )
     work = {
         f"{kind}, learning rate {rate}, seed {seed}": partial(measure, deployment, kind, rate, seed)
@@ -119,24 +121,4 @@ def select(path: str | Path, deployment: Deployment, data_digest: str) -> dict[s
         for kind, rates in RATES.items()
         for rate in rates
     }
-    return record_pieces(path, measurement, work, choose)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tritforge.compress.select_update_rate", description=__doc__)
-    parser.add_argument("--json", default="reports/results/digits_update_selection.json", help="result file")
-    parser.add_argument("--runs", default="runs/digits_selection", help="folder of the training")
-    given = parser.parse_args(arguments)
-    try:
-        digest = without_test(recipe_dataset(load_recipe(TERNARY_RECIPE))).digest()
-        metrics = select(given.json, deploy(Path(given.runs)), digest)
-    except TritforgeError as error:
-        parser.error(str(error))
-    for one in metrics["candidates"]:
-        mark = "chosen" if one["learning_rate"] == metrics["chosen"][one["kind"]] else ""
-        print(f"{one['kind']:8} {one['learning_rate']:<7} validation {one['validation_accuracy']:.2f} % {mark}")
-
-
-if __name__ == "__main__":
-    main()
+    return record_pieces(path, measurement, work, choose, advance)

@@ -1,4 +1,4 @@
-"""Which lines, branches and bits of the RTL the benches reach: ``python -m tritforge.sim.coverage --json FILE``.
+"""Which lines, branches and bits of the RTL the benches reach (``tritforge bench coverage``).
 
 The tests named in :data:`TESTS` run on builds that count (see :data:`tritforge.sim.verilator.COVERAGE_VARIABLE`); what
 their simulations counted is added up, whatever the parameters of a module were. Only ``rtl/hdl`` is reported, without
@@ -8,19 +8,16 @@ side of ``?:``) when it was taken, a toggle when the bit rose, another when it f
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tritforge.results import Result, write_result
 from tritforge.rtl import HDL
 from tritforge.sim.verilator import COVERAGE_VARIABLE, SimulationError, tail
 
@@ -109,6 +106,20 @@ def metrics(modules: list[ModuleCoverage]) -> dict[str, Any]:
     }
 
 
+def measure(counts: Path | None = None) -> tuple[list[ModuleCoverage], int]:
+    """Coverage of every module and the number of simulations, from a folder of counts or by running the tests.
+
+    Raises:
+        SimulationError: a test fails on the builds that count.
+    """
+    with tempfile.TemporaryDirectory(prefix="tritforge-coverage-") as scratch:
+        folder = counts or Path(scratch)
+        if counts is None:
+            run_tests(folder, [*bench_tests(), *WHOLE])
+        files = sorted(folder.glob("*.dat"))
+        return coverage(read_counts(files)), len(files)
+
+
 def run_tests(folder: Path, tests: Iterable[str]) -> None:
     """Run tests on builds that count; their counts come into ``folder``.
 
@@ -171,35 +182,3 @@ def _of_module(name: str, points: list[tuple[Place, Point]]) -> ModuleCoverage:
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
-
-
-def main() -> None:
-    """Run the tests, or read the counts that are there, and tell what was reached."""
-    parser = argparse.ArgumentParser(description="What the benches reach of the RTL.")
-    parser.add_argument("--json", type=Path, help="result file")
-    parser.add_argument("--counts", type=Path, help="read the counts of this folder instead of running the tests")
-    options = parser.parse_args()
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="tritforge-coverage-") as scratch:
-        folder = options.counts or Path(scratch)
-        if options.counts is None:
-            run_tests(folder, [*bench_tests(), *WHOLE])
-        files = sorted(folder.glob("*.dat"))
-        modules = coverage(read_counts(files))
-    for each in modules:
-        covered = each.lines - len(each.uncovered_lines)
-        uncovered = " ".join(map(str, each.uncovered_lines))
-        print(
-            f"{each.module:20} lines {covered:4} of {each.lines:4}  toggles {each.toggled:6} of {each.toggles:6}"
-            f"  {uncovered}"
-        )
-    figures = metrics(modules) | {"simulations": len(files)}
-    for name in ("line_coverage", "branch_coverage", "toggle_coverage"):
-        print(f"{name:20} {100 * figures[name]:.1f} %")
-    if options.json:
-        seconds = time.monotonic() - begin
-        write_result(options.json, Result("python -m tritforge.sim.coverage", figures, seconds=seconds))
-
-
-if __name__ == "__main__":
-    main()

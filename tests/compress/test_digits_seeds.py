@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tritforge.cli.main import run
 from tritforge.compress import digits_seeds
 from tritforge.compress.demo_run import TrainedDemo, UpdateFigures
 from tritforge.compress.digits_seeds import NAMES
@@ -30,8 +31,8 @@ def made_up(monkeypatch):
 
 def test_every_figure_is_recorded_over_all_seeds(tmp_path, made_up, capsys):
     path = tmp_path / "seeds.json"
-    digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
-    digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
+    for _ in range(2):
+        assert run(["study", "digits-seeds", "--json", str(path), "--runs", str(tmp_path)]) == 0
     assert made_up == [0, 1, 2]
     result = read_result(path)
     assert list(result.seeds) == [0, 1, 2]
@@ -43,9 +44,8 @@ def test_every_figure_is_recorded_over_all_seeds(tmp_path, made_up, capsys):
 
 def test_a_file_of_other_recipes_is_refused(tmp_path, made_up, monkeypatch, capsys):
     path = tmp_path / "seeds.json"
-    digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
+    command = ["study", "digits-seeds", "--json", str(path), "--runs", str(tmp_path)]
+    assert run(command) == 0
     monkeypatch.setattr(digits_seeds, "RATIO", 0.02)
-    with pytest.raises(SystemExit) as stop:
-        digits_seeds.main(["--json", str(path), "--runs", str(tmp_path)])
-    assert stop.value.code == 2
+    assert run(command) == 2
     assert "holds a measurement with other arguments" in capsys.readouterr().err

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
+from tritforge.cli.main import run
 from tritforge.compress import select_penalty
 from tritforge.compress.data import load_dataset
 from tritforge.compress.recipe import Recipe, load_recipe
@@ -79,9 +79,7 @@ def test_selection_trains_every_candidate_on_every_hold_out_without_test_images(
 def test_a_mistake_is_told_in_a_sentence(tmp_path, capsys):
     path = tmp_path / "broken.json"
     path.write_text("{}")
-    with pytest.raises(SystemExit) as stop:
-        select_penalty.main(["--json", str(path), "--runs", str(tmp_path)])
-    assert stop.value.code == 2
+    assert run(["study", "digits-penalty", "--json", str(path), "--runs", str(tmp_path)]) == 2
     assert "broken.json" in capsys.readouterr().err
 
 

@@ -41,7 +41,7 @@ def test_every_rate_of_both_kinds_is_measured_on_the_validation_pool(tmp_path, d
     monkeypatch.setattr(select_update_rate, "SEEDS", (0,))
     monkeypatch.setattr(select_update_rate, "RATES", {"partial": (1e-3,), "full": (0.02, 0.05)})
     few = replace(deployment, train=deployment.train.take(np.arange(64)))
-    metrics = select(tmp_path / "result.json", few, "digest")
+    metrics = select(tmp_path / "result.json", few)
     assert set(metrics["chosen"]) == {"partial", "full"}
     pieces = list(metrics["pieces"].values())
     assert [(piece["kind"], piece["learning_rate"]) for piece in pieces] == [
@@ -52,7 +52,7 @@ def test_every_rate_of_both_kinds_is_measured_on_the_validation_pool(tmp_path, d
     assert pieces[0]["updating_ratio"] <= RATIO
     assert all(0 <= piece["validation_accuracy"] <= 100 for piece in pieces)
     monkeypatch.setattr(select_update_rate, "measure", pytest.fail)
-    assert select(tmp_path / "result.json", few, "digest") == metrics
+    assert select(tmp_path / "result.json", few) == metrics
 
 
 def test_the_best_mean_is_chosen_and_of_equal_ones_the_lowest_rate():

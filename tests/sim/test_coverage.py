@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tritforge.cli.main import run
 from tritforge.results import read_result
 from tritforge.sim import coverage
 from tritforge.sim.coverage import bench_tests, metrics, read_counts
@@ -59,8 +60,7 @@ def test_a_module_that_does_nothing_is_not_covered_and_its_bench_covers_it(
     assert idle.module == "fifo" and idle.lines > 5 and idle.uncovered_lines and idle.untaken_branches
     assert idle.toggled < idle.toggles
     run_bench("tritforge.sim.benches.fifo", "fifo", parameters=FIFO)
-    monkeypatch.setattr("sys.argv", ["coverage", "--counts", str(tmp_path), "--json", str(tmp_path / "out.json")])
-    coverage.main()
+    assert run(["bench", "coverage", "--counts", str(tmp_path), "--json", str(tmp_path / "out.json")]) == 0
     assert "line_coverage        100.0 %" in capsys.readouterr().out
     held = read_result(tmp_path / "out.json").metrics
     assert held["simulations"] == 2 and held["line_coverage"] == 1.0 and held["branch_coverage"] == 1.0

@@ -27,6 +27,7 @@ ORDER = (
     "patch",
     "board",
     "experiment",
+    "study",
     "report",
 )
 

@@ -258,3 +258,36 @@ def step(
     for name, value in figures.items():
         typer.echo(f"{name:40}  {value:.4f}")
     write_result(context, json, {"topology": f"resnet{depth}", "batch_size": batch} | options | figures, seeds=[seed])
+
+
+@group.command(epilog="Example: tritforge bench coverage --json coverage.json")
+def coverage(
+    context: typer.Context,
+    counts: Annotated[
+        Path | None,
+        typer.Option(
+            "--counts",
+            metavar="FOLDER",
+            help="Read the counts that lie here instead of running the tests.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Lines, branches and toggles of the RTL that the benches reach; runs in a checkout, for about half an hour."""
+    from tritforge.sim.coverage import measure, metrics
+
+    modules, simulations = measure(counts)
+    for each in modules:
+        covered = each.lines - len(each.uncovered_lines)
+        uncovered = " ".join(map(str, each.uncovered_lines))
+        typer.echo(
+            f"{each.module:20} lines {covered:4} of {each.lines:4}  toggles {each.toggled:6} of {each.toggles:6}"
+            f"  {uncovered}"
+        )
+    figures = metrics(modules) | {"simulations": simulations}
+    for name in ("line_coverage", "branch_coverage", "toggle_coverage"):
+        typer.echo(f"{name:20} {100 * figures[name]:.1f} %")
+    write_result(context, json, figures)
