@@ -12,7 +12,7 @@ from tritforge import reference
 from tritforge.compress.evaluation import batches, device_of, predict
 from tritforge.compress.export import map_step
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.models import Model
+from tritforge.compress.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import INPUT, Network
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tritforge.compress.models import build_model
 from tritforge.compress.recipe import Recipe
+from tritforge.compress.restored import build_model
 from tritforge.compress.train import make_optimizer, training_step
 from tritforge.resnet_network import IMAGE, IMAGE_ZERO
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.data import Dataset, Split, assemble
+from tritforge.compress.dataset import Dataset, Split, assemble
 from tritforge.errors import DataError
 from tritforge.files import reason
 
@@ -20,6 +20,16 @@ PIXELS = 3 * 32 * 32
 
 CIFAR_10 = ([f"data_batch_{number}" for number in range(1, 6)], ["test_batch"])
 CIFAR_100 = (["train"], ["test"])
+
+
+def load_cifar10(folder: str | Path, validation_fraction: float = 0.1) -> Dataset:
+    """CIFAR-10; see :func:`load_cifar`."""
+    return load_cifar(folder, 10, validation_fraction)
+
+
+def load_cifar100(folder: str | Path, validation_fraction: float = 0.1) -> Dataset:
+    """CIFAR-100, by its fine labels; see :func:`load_cifar`."""
+    return load_cifar(folder, 100, validation_fraction)
 
 
 def load_cifar(folder: str | Path, classes: int, validation_fraction: float = 0.1) -> Dataset:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tritforge.compress.checkpoint import Checkpoint, load_checkpoint
-from tritforge.compress.data import Dataset, Split
+from tritforge.compress.dataset import Dataset, Split
 from tritforge.compress.deployed import deployed_model, updated_checkpoint
 from tritforge.compress.evaluation import accuracy, model_accuracy
 from tritforge.compress.export_run import export_run

@@ -12,32 +12,12 @@ from torch import Tensor
 from tritforge.compress.checkpoint import Checkpoint, CheckpointError
 from tritforge.compress.evaluation import track_scales
 from tritforge.compress.export import export_network
-from tritforge.compress.models import Model, build_model
-from tritforge.compress.ternary import TernaryScale, ternary_scale
+from tritforge.compress.model import Model
+from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.ternary import ternary_scale
 from tritforge.network import Network
 from tritforge.network_digest import network_digest
 from tritforge.pe_groups import group_weights, ungroup_weights
-
-
-def model_of_checkpoint(checkpoint: Checkpoint, image: tuple[int, int, int], classes: int) -> Model:
-    """The model that a finished run left, in evaluation mode and made of plain layers, whatever it was trained with.
-
-    Raises:
-        CheckpointError: the run is not finished, or its weights do not fit its recipe.
-    """
-    if not checkpoint.finished:
-        raise CheckpointError(
-            f"the checkpoint stands at step {checkpoint.step} of an unfinished run; finish training first"
-        )
-    model = build_model(replace(checkpoint.recipe, layers="plain"), image, classes, checkpoint.zero_point)
-    try:
-        model.load_state_dict(checkpoint.model)
-    except RuntimeError as error:
-        raise CheckpointError("the checkpoint's weights do not fit the network that its recipe describes") from error
-    layers = model.ternary_layers()
-    for name, (threshold, scale) in checkpoint.frozen.items():
-        layers[name].frozen = TernaryScale(torch.tensor(threshold), torch.tensor(scale))
-    return model.eval()
 
 
 def updated_checkpoint(checkpoint: Checkpoint, model: Model, network: Network) -> Checkpoint:

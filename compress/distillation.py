@@ -18,10 +18,11 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tritforge.compress.checkpoint import CheckpointError, load_checkpoint
-from tritforge.compress.data import Dataset
-from tritforge.compress.deployed import model_of_checkpoint
-from tritforge.compress.models import ConvStage, Model
+from tritforge.compress.dataset import Dataset
+from tritforge.compress.model import Model
 from tritforge.compress.recipe import Recipe
+from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.stages import ConvStage
 from tritforge.errors import RecipeError
 
 

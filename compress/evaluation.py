@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tritforge.compress.activations import ActivationQuantiser
-from tritforge.compress.data import Split
-from tritforge.compress.models import Model
+from tritforge.compress.dataset import Split
+from tritforge.compress.model import Model
 
 BATCH = 256
 

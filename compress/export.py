@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from tritforge.arithmetic import fold_affine
-from tritforge.compress.data import PIXEL_BITS
-from tritforge.compress.models import INPUT_SCALE, ClassifierStage, ConvStage, Model, PoolStage
+from tritforge.compress.dataset import PIXEL_BITS
+from tritforge.compress.levels import as_float64, as_int16, integer_weights
+from tritforge.compress.model import INPUT_SCALE, Model
+from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
+from tritforge.compress.stages import ClassifierStage, ConvStage, PoolStage
 from tritforge.compress.ternary import TernaryConv2d
-from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode
 from tritforge.errors import NetworkError
 from tritforge.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network, output_size
 from tritforge.pe_groups import nonzero_groups
@@ -88,8 +90,8 @@ def _convolution(
     bitmap = None
     if node.ternary:
         bitmap = nonzero_groups(weights, group_channels) if stored is None else stored[node.name].copy()
-    gain = _float64(stage.norm.weight) / np.sqrt(_float64(stage.norm.running_var) + stage.norm.eps)
-    offset = _float64(stage.norm.bias) - gain * _float64(stage.norm.running_mean)
+    gain = as_float64(stage.norm.weight) / np.sqrt(as_float64(stage.norm.running_var) + stage.norm.eps)
+    offset = as_float64(stage.norm.bias) - gain * as_float64(stage.norm.running_mean)
     step = steps[node.name]
     multiplier, bias, residual, shift = fold_affine(
         gain * weight_steps * steps[node.input] / step,
@@ -117,30 +119,12 @@ def _classifier(node: ClassifierNode, stage: nn.Module, step: float) -> Convolut
     """Logits in steps of ``2**-S``: the shift that scales ``M`` and ``B`` is common to all classes, and stays in."""
     assert isinstance(stage, ClassifierStage)
     weights, weight_steps, weight_bits = integer_weights(stage.linear)
-    multiplier, bias, _, _ = fold_affine(weight_steps * step, _float64(stage.linear.bias), layer=node.name)
+    multiplier, bias, _, _ = fold_affine(weight_steps * step, as_float64(stage.linear.bias), layer=node.name)
     weights = weights[:, :, None, None]
     return Convolution(node.name, node.input, weights, weight_bits, 1, multiplier, bias, 0, logits=True)
-
-
-def integer_weights(layer: nn.Module) -> tuple[NDArray[np.int16], NDArray[np.float64], int]:
-    """A layer's integers, the value of one step in each output channel, and the width to state for a multi-bit layer.
-
-    Ternary first and last layers are stated a bit wider than trits, whose width means grouped and with bitmaps.
-    """
-    levels, steps = layer.levels()  # type: ignore[operator]
-    return _int16(levels), _float64(steps), getattr(layer, "bits", TERNARY_BITS + 1)
 
 
 def ternary_weights(model: Model) -> dict[str, NDArray[np.int16]]:
     """Trits ``(N, C, K, K)`` of every grouped layer of a model, by name."""
     layers: dict[str, TernaryConv2d] = model.ternary_layers()
-    return {name: _int16(layer.trits()) for name, layer in layers.items()}
-
-
-def _int16(values: Tensor) -> NDArray[np.int16]:
-    return values.detach().cpu().numpy().astype(np.int16)
-
-
-def _float64(values: Tensor | None) -> NDArray[np.float64]:
-    assert values is not None
-    return values.detach().cpu().double().numpy()
+    return {name: as_int16(layer.trits()) for name, layer in layers.items()}

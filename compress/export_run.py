@@ -9,11 +9,12 @@ import torch
 
 from tritforge.compress.agreement import Agreement, compare
 from tritforge.compress.checkpoint import load_checkpoint, save_checkpoint
-from tritforge.compress.data import Dataset, load_dataset
-from tritforge.compress.deployed import model_of_checkpoint
+from tritforge.compress.dataset import Dataset
 from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import export_network
-from tritforge.compress.models import Model
+from tritforge.compress.model import Model
+from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.sources import load_dataset
 from tritforge.compress.train import CHECKPOINT_FILE
 from tritforge.errors import NetworkError
 from tritforge.network import Network, group_sparsity

@@ -14,11 +14,11 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from tritforge.compress.data import Split
+from tritforge.compress.dataset import Split
 from tritforge.compress.deployed import stored_weights
 from tritforge.compress.evaluation import settle_statistics, track_scales
 from tritforge.compress.export import export_network
-from tritforge.compress.models import Model
+from tritforge.compress.model import Model
 from tritforge.compress.partial_update import UpdateSettings, training_batches
 from tritforge.compress.schedules import one_cycle
 from tritforge.network import Network

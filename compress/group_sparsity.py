@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tritforge.compress.models import Model
+from tritforge.compress.model import Model
 from tritforge.compress.ternary import ternary_scale, to_trits
 from tritforge.compress.weight_penalty_clipping import grouped
 

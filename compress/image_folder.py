@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.data import Dataset, Split, assemble, stratified_split
+from tritforge.compress.dataset import Dataset, Split, assemble, stratified_split
 from tritforge.compress.image_files import SUFFIXES, decode_all, read_file
 from tritforge.errors import DataError
 

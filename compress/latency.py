@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.data import PIXEL_BITS
-from tritforge.compress.export import integer_weights
+from tritforge.compress.dataset import PIXEL_BITS
 from tritforge.compress.group_sparsity import every_group
-from tritforge.compress.models import Model
-from tritforge.compress.topology import ClassifierNode, ConvNode, PoolNode
+from tritforge.compress.levels import integer_weights
+from tritforge.compress.model import Model
+from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.cycle_model import predict
 from tritforge.errors import RecipeError
 from tritforge.lowering import fitting_parameters, lower

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tritforge.compress.data import Dataset
+from tritforge.compress.dataset import Dataset
 from tritforge.compress.image_files import (
     Cut,
     check_size,

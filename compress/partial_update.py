@@ -25,12 +25,12 @@ from tritforge.compress.contributions import (
     local_contribution,
     select_largest,
 )
-from tritforge.compress.data import Split
+from tritforge.compress.dataset import Split
 from tritforge.compress.deployed import freeze, stored_weights
 from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import ternary_weights
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.models import Model
+from tritforge.compress.model import Model
 from tritforge.compress.schedules import one_cycle
 from tritforge.errors import DataError, NetworkError, RecipeError
 from tritforge.network import Network

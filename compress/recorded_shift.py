@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tritforge.compress.augmentation import turn_images
-from tritforge.compress.data import Dataset, Split, join
+from tritforge.compress.dataset import Dataset, Split, join
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from tritforge.compress.evaluation import model_accuracy
 from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import kept_weights, zero_fraction
-from tritforge.compress.models import Model
+from tritforge.compress.model import Model
 from tritforge.compress.recipe import Recipe
 from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.train import LOG_FILE, TrainingRun

@@ -13,12 +13,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tritforge.compress.data import Split, join
+from tritforge.compress.dataset import Split, join
 from tritforge.compress.demo_run import TERNARY_RECIPE, integer_accuracy
 from tritforge.compress.deployed import deployed_model
 from tritforge.compress.export import export_network
 from tritforge.compress.full_retraining import full_retraining
-from tritforge.compress.models import Model
+from tritforge.compress.model import Model
 from tritforge.compress.partial_update import UpdateSettings, partial_update
 from tritforge.compress.recipe import load_recipe
 from tritforge.compress.recorded_pieces import Pieces, record_pieces

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tritforge.compress.data import Dataset, load_dataset
+from tritforge.compress.dataset import Dataset
 from tritforge.compress.recipe import Recipe
+from tritforge.compress.sources import load_dataset
 
 SMALL = Recipe(
     widths=(16, 32),

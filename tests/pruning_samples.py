@@ -8,7 +8,7 @@ import torch
 from compress_samples import SMALL
 
 from tritforge.compress.export import export_network
-from tritforge.compress.models import build_model
+from tritforge.compress.restored import build_model
 from tritforge.cycle_model import predict
 from tritforge.lowering import fitting_parameters, lower
 from tritforge.parameters import AcceleratorParameters

@@ -18,7 +18,7 @@ from tritforge.errors import CapacityError
 from tritforge.group_images import QUAD, group_images
 from tritforge.map_layout import MapAllocator, map_layout
 from tritforge.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
-from tritforge.network_file import network_digest
+from tritforge.network_digest import network_digest
 from tritforge.parameters import DEPTHS, SMALLEST_DEPTH, AcceleratorParameters
 from tritforge.program import OverlayProgram
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tritforge.compress.activations import ActivationQuantiser, round_half_up
-from tritforge.compress.integer_weights import IntegerLinear, quantise_weights, weight_levels
+from tritforge.compress.multi_bit import IntegerLinear, quantise_weights, weight_levels
 
 
 def quantiser(scale: float, bits: int = 8) -> ActivationQuantiser:

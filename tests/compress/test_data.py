@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from tritforge.compress.augmentation import Augmentation, shift_images, turn_images
-from tritforge.compress.data import Split, load_dataset, stratified_split
+from tritforge.compress.dataset import Split, stratified_split
 from tritforge.compress.mnist import load_mnist, read_idx
 from tritforge.compress.recorded_shift import camera_askew, turned
+from tritforge.compress.sources import load_dataset
 from tritforge.errors import DataError, RecipeError
 
 SHARED = Path(os.environ.get("TRITFORGE_DATA", Path(__file__).resolve().parents[2] / ".." / "shared" / "data"))

@@ -12,8 +12,8 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.compress import download as downloads
-from tritforge.compress.data import load_dataset
 from tritforge.compress.download import ARCHIVES, Archive, download
+from tritforge.compress.sources import load_dataset
 from tritforge.errors import DataError
 
 FOLDER = "cifar-10-batches-bin"

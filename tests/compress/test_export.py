@@ -7,11 +7,11 @@ from torch import nn
 
 from tritforge import reference
 from tritforge.compress.agreement import compare
+from tritforge.compress.catalogue import build_topology
 from tritforge.compress.evaluation import predict, settle_statistics
 from tritforge.compress.export import export_network, map_step
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.models import Model
-from tritforge.compress.topology import build_topology
+from tritforge.compress.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import INPUT
 from tritforge.pe_groups import nonzero_groups

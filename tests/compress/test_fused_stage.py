@@ -14,7 +14,7 @@ from tritforge.cli.main import run
 from tritforge.compress import stage_kernels
 from tritforge.compress.activations import ActivationQuantiser
 from tritforge.compress.fused_stage import fused_stage, fusible
-from tritforge.compress.models import ConvStage, option_a
+from tritforge.compress.stages import ConvStage, option_a
 from tritforge.compress.train import train
 
 BFLOAT16_STEP = 2**-8

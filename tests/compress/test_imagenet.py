@@ -11,10 +11,12 @@ from PIL import Image
 from torch import nn
 
 from tritforge.cli.main import run
-from tritforge.compress.models import Model, build_model
+from tritforge.compress.catalogue import build_topology
+from tritforge.compress.model import Model
+from tritforge.compress.nodes import ConvNode, FlattenNode, MaxPoolNode
 from tritforge.compress.recipe import load_recipe
+from tritforge.compress.restored import build_model
 from tritforge.compress.ternary import TernaryConv2d
-from tritforge.compress.topology import ConvNode, FlattenNode, MaxPoolNode, build_topology
 from tritforge.compress.weight_penalty_clipping import grouped
 from tritforge.errors import RecipeError
 from tritforge.network import INPUT

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tritforge.compress.topology import ConvNode, build_topology
+from tritforge.compress.catalogue import build_topology
+from tritforge.compress.nodes import ConvNode
 from tritforge.errors import RecipeError
 
 

@@ -14,7 +14,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from tritforge.errors import NetworkError, TritforgeError
-from tritforge.network_file import load_network, network_digest, save_network
+from tritforge.network_digest import network_digest
+from tritforge.network_file import load_network, save_network
 from tritforge.trit_order import stored_trit_count
 
 

@@ -13,7 +13,8 @@ from tritforge.cli.step_folder import run_step
 from tritforge.design_space import Row, model, name_of, parameter_sets, pareto
 from tritforge.errors import CapacityError, TritforgeError
 from tritforge.network import Network
-from tritforge.network_file import load_network, network_digest
+from tritforge.network_digest import network_digest
+from tritforge.network_file import load_network
 from tritforge.parameters import DEPTHS, AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 

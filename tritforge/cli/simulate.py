@@ -11,7 +11,8 @@ from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption
 from tritforge.cli.network_images import network_images
 from tritforge.cli.options import JsonOption, progress, write_result
 from tritforge.network import group_sparsity
-from tritforge.network_file import load_network, network_digest
+from tritforge.network_digest import network_digest
+from tritforge.network_file import load_network
 
 
 def register(app: typer.Typer) -> None:

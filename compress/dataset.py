@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.errors import DataError, RecipeError
+from tritforge.errors import DataError
 
 PIXEL_BITS = 8
 
@@ -133,76 +131,6 @@ def assemble(
     if ours != theirs:
         raise DataError(f"the test images of {name} have shape {theirs}; its training images have {ours}")
     return Dataset(name, classes, *hold_out(train, validation_fraction), test, class_names)
-
-
-DATASETS = ("digits", "mnist", "cifar10", "cifar100", "folder", "packed")
-DATA_VARIABLE = "TRITFORGE_DATA"
-"""Names the environment variable with the folder in which data sets lie under their names."""
-
-_PLACES = {
-    "mnist": "the folder that holds its four IDX files",
-    "cifar10": "the folder of its unpacked archive",
-    "cifar100": "the folder of its unpacked archive",
-    "folder": "a folder of images with parts and class folders",
-    "packed": "the path of a .npz pack of images",
-}
-_FOUND_BY_NAME = ("mnist", "cifar10", "cifar100")
-
-
-def data_place(name: str, folder: str | Path | None) -> Path:
-    """Where the files of a data set lie: ``folder``, or if that is empty the folder of its name in TRITFORGE_DATA.
-
-    Raises:
-        DataError: neither is given, or the latter does not exist.
-    """
-    if folder:
-        return Path(folder)
-    root = os.environ.get(DATA_VARIABLE)
-    if name not in _FOUND_BY_NAME:
-        raise DataError(f"the data set {name} needs data_folder, {_PLACES[name]}")
-    if not root:
-        raise DataError(
-            f"the data set {name} needs data_folder, {_PLACES[name]}, or {DATA_VARIABLE}, the folder in which that "
-            f"one is called {name}"
-        )
-    place = Path(root) / name
-    if not place.is_dir():
-        raise DataError(
-            f"data folder {place}, which {DATA_VARIABLE} leads to, does not exist; give data_folder, "
-            f"{_PLACES[name]}, or put it there"
-        )
-    return place
-
-
-def load_dataset(name: str, folder: str | Path | None = None, validation_fraction: float = 0.1) -> Dataset:
-    """A data set by name, from the files that :func:`data_place` finds (``digits`` needs none).
-
-    Raises:
-        RecipeError: an unknown name.
-        DataError: files that are missing, truncated or inconsistent.
-    """
-    if name not in DATASETS:
-        raise RecipeError(f"dataset is {name!r}; allowed are {', '.join(DATASETS)}")
-    if name == "digits":
-        from tritforge.compress.digits import load_digits
-
-        return load_digits(validation_fraction)
-    place = data_place(name, folder)
-    if name == "mnist":
-        from tritforge.compress.mnist import load_mnist
-
-        return load_mnist(place, validation_fraction)
-    if name == "folder":
-        from tritforge.compress.image_folder import load_folder
-
-        return load_folder(place, validation_fraction)
-    if name == "packed":
-        from tritforge.compress.packed_images import load_packed
-
-        return load_packed(place, validation_fraction)
-    from tritforge.compress.cifar import load_cifar
-
-    return load_cifar(place, int(name.removeprefix("cifar")), validation_fraction)
 
 
 def _blocks(images: NDArray[np.uint8], size: int = 4096) -> Iterator[NDArray[np.uint8]]:
