@@ -1,8 +1,8 @@
 """Unsigned fixed-point activations: training sees exactly the levels that the integer network stores.
 
 A map is ``level * scale`` with ``level = clamp(floor(value / scale + 1/2), 0, 2**A - 1)``: ReLU is the lower clamp and
-rounding is half up, as in :mod:`tritforge.arithmetic`. The scale maps the largest level to a running mean of the
-batches' largest values, and stays fixed outside training.
+rounding is half up, as in :mod:`tritforge.network.arithmetic`. The scale maps the largest level to a running mean of
+the batches' largest values, and stays fixed outside training.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tritforge import reference
 from tritforge.compress.evaluation import batches, device_of, predict
 from tritforge.compress.export import map_step
 from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.model import Model
 from tritforge.errors import NetworkError
-from tritforge.network import INPUT, Network
+from tritforge.network import reference
+from tritforge.network.network import INPUT, Network
 
 EQUAL_ARGMAX = 0.995
 WITHIN_ONE = 0.999

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tritforge.compress.nodes import ClassifierNode, ConvNode, FlattenNode, MaxPoolNode, Node, Topology
 from tritforge.errors import RecipeError
-from tritforge.network import INPUT
+from tritforge.network.network import INPUT
 
 ALEXNET_LAYERS = ((11, 4, True), (5, 1, True), (3, 1, False), (3, 1, False), (3, 1, True))
 """Of each convolution of AlexNet: kernel, stride, and whether a max pool follows."""

@@ -22,7 +22,7 @@ from tritforge.compress.recipe import load_recipe
 from tritforge.compress.recorded_shift import camera_askew
 from tritforge.compress.train import TrainingRun, recipe_dataset, remaining_steps, train
 from tritforge.files import atomic_write
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.patch import diff, full_update_bytes, network_version
 
 TERNARY_RECIPE = "digits_ternary"

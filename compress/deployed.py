@@ -15,9 +15,9 @@ from tritforge.compress.export import export_network
 from tritforge.compress.model import Model
 from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.ternary import ternary_scale
-from tritforge.network import Network
-from tritforge.network_digest import network_digest
-from tritforge.pe_groups import group_weights, ungroup_weights
+from tritforge.network.digest import network_digest
+from tritforge.network.network import Network
+from tritforge.network.pe_groups import group_weights, ungroup_weights
 
 
 def updated_checkpoint(checkpoint: Checkpoint, model: Model, network: Network) -> Checkpoint:

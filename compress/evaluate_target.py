@@ -16,8 +16,8 @@ from tritforge.compress.recipe import Recipe, parse_recipe
 from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.train import recipe_dataset
 from tritforge.errors import DataError
-from tritforge.network import Network
-from tritforge.network_file import load_network
+from tritforge.network.file import load_network
+from tritforge.network.network import Network
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A trained model to the integer network.
 
 Batch norm, ternary scale, activation scales and biases fold into the integers ``M, B, R, S`` of
-:mod:`tritforge.arithmetic`, in float64 from the model's fp32 statistics. With ``s`` the real value of one step of a map
-or weight and batch norm written as ``g * value + b``, one accumulator step is worth ``g * s_weight * s_in / s_out``
-output steps, the offset ``b / s_out`` and one step of the residual ``s_residual / s_out``.
+:mod:`tritforge.network.arithmetic`, in float64 from the model's fp32 statistics. With ``s`` the real value of one step
+of a map or weight and batch norm written as ``g * value + b``, one accumulator step is worth ``g * s_weight * s_in /
+s_out`` output steps, the offset ``b / s_out`` and one step of the residual ``s_residual / s_out``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tritforge.arithmetic import fold_affine
 from tritforge.compress.dataset import PIXEL_BITS
 from tritforge.compress.levels import as_float64, as_int16, integer_weights
 from tritforge.compress.model import INPUT_SCALE, Model
@@ -24,8 +23,18 @@ from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.compress.stages import ClassifierStage, ConvStage, PoolStage
 from tritforge.compress.ternary import TernaryConv2d
 from tritforge.errors import NetworkError
-from tritforge.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network, output_size
-from tritforge.pe_groups import nonzero_groups
+from tritforge.network.arithmetic import fold_affine
+from tritforge.network.network import (
+    INPUT,
+    TERNARY_BITS,
+    AveragePool,
+    Convolution,
+    InputSpec,
+    Layer,
+    Network,
+    output_size,
+)
+from tritforge.network.pe_groups import nonzero_groups
 
 Bitmaps = Mapping[str, NDArray[np.bool_]]
 

@@ -17,9 +17,9 @@ from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.sources import load_dataset
 from tritforge.compress.train import CHECKPOINT_FILE
 from tritforge.errors import NetworkError
-from tritforge.network import Network, group_sparsity
-from tritforge.network_digest import network_digest
-from tritforge.network_file import save_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import save_network
+from tritforge.network.network import Network, group_sparsity
 
 NETWORK_FILE = "network.safetensors"
 

@@ -21,7 +21,7 @@ from tritforge.compress.export import export_network
 from tritforge.compress.model import Model
 from tritforge.compress.partial_update import UpdateSettings, training_batches
 from tritforge.compress.schedules import one_cycle
-from tritforge.network import Network
+from tritforge.network.network import Network
 
 
 def retraining_steps(images: int, settings: UpdateSettings) -> int:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from tritforge.arithmetic import rounding_offset
 from tritforge.compress.evaluation import batches
-from tritforge.network import INPUT, AveragePool, Convolution, Network, residual_stride
-from tritforge.reference import active_weights
+from tritforge.network.arithmetic import rounding_offset
+from tritforge.network.network import INPUT, AveragePool, Convolution, Network, residual_stride
+from tritforge.network.reference import active_weights
 
 FLOAT32_EXACT = 1 << 24
 """Sums of integers below this bound are exact in fp32, whatever their order."""
@@ -39,7 +39,7 @@ class IntegerEvaluator:
 
     @torch.no_grad()
     def maps(self, images: NDArray[np.uint8] | Tensor) -> dict[str, Tensor]:
-        """Every map as int64, as :func:`tritforge.reference.run` gives them."""
+        """Every map as int64, as :func:`tritforge.network.reference.run` gives them."""
         maps = {INPUT: torch.as_tensor(images).to(self.device, torch.int64)}
         for layer in self.network.layers:
             maps[layer.name] = self._layer(layer, maps)

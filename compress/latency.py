@@ -18,7 +18,7 @@ from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.cycle_model import predict
 from tritforge.errors import RecipeError
 from tritforge.lowering import fitting_parameters, lower
-from tritforge.network import TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.network import TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
 from tritforge.parameters import AcceleratorParameters
 
 

@@ -15,7 +15,7 @@ from tritforge.compress.nodes import ClassifierNode, ConvNode, FlattenNode, MaxP
 from tritforge.compress.stages import ClassifierStage, ConvStage, PoolStage
 from tritforge.compress.ternary import TernaryConv2d, TernaryLinear
 from tritforge.errors import RecipeError
-from tritforge.network import INPUT
+from tritforge.network.network import INPUT
 
 INPUT_SCALE = 1 / 64
 """Real value of one input step ``pixel - z``; a power of two, so that the input stays exact in bfloat16 too."""

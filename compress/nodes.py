@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tritforge.errors import RecipeError
-from tritforge.network import INPUT
+from tritforge.network.network import INPUT
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.model import Model
 from tritforge.compress.schedules import one_cycle
 from tritforge.errors import DataError, NetworkError, RecipeError
-from tritforge.network import Network
+from tritforge.network.network import Network
 
 Masks = dict[str, Tensor]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tritforge.compress.nodes import ClassifierNode, ConvNode, MaxPoolNode, Node, PoolNode, Topology
 from tritforge.errors import RecipeError
-from tritforge.network import INPUT
+from tritforge.network.network import INPUT
 
 
 def residual_network(

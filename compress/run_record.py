@@ -25,7 +25,7 @@ from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.cycle_model import predict
 from tritforge.errors import ProgramError
 from tritforge.lowering import fitting_parameters, lower
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.results import Result
 

@@ -25,7 +25,7 @@ from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.recorded_shift import turned
 from tritforge.compress.select_penalty import without_test
 from tritforge.compress.train import recipe_dataset, train
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.results import Result
 
 DEGREES, RATIO = 25.0, 0.01

@@ -22,7 +22,7 @@ from tritforge.compress.model import Model
 from tritforge.compress.recipe import Recipe
 from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.errors import RecipeError
-from tritforge.pe_groups import channels_per_group
+from tritforge.network.pe_groups import channels_per_group
 
 BEGUN, REACHED = 0.1, 0.6
 """Fractions of training at which the line of costs leaves that of all groups and is down at the target."""

@@ -2,7 +2,7 @@
 
 ``sum over layers l and groups i of min(||W_li||_2, delta_l)`` with ``delta_l = a * mean_i ||W_li||_2`` (dissertation
 eq. 2.6 and 2.7), over latent weights. ``delta_l`` is a constant of the backward pass; ``a = inf`` never clips and is
-the naive combination of eq. 2.5. Groups are the PE groups of :mod:`tritforge.pe_groups`.
+the naive combination of eq. 2.5. Groups are the PE groups of :mod:`tritforge.network.pe_groups`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tritforge.pe_groups import channels_per_group
+from tritforge.network.pe_groups import channels_per_group
 
 
 def grouped(weights: Tensor, group_channels: int = 16) -> Tensor:

@@ -11,8 +11,8 @@ import numpy as np
 
 from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write, reason
-from tritforge.network_file import load_network
-from tritforge.pe_groups import nonzero_groups
+from tritforge.network.file import load_network
+from tritforge.network.pe_groups import nonzero_groups
 from tritforge.reports.bars import Bar, scaled
 from tritforge.reports.layer_mosaic import layer_mosaic
 from tritforge.reports.memory_map import COLUMNS, memory_map

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.network import Convolution
-from tritforge.pe_groups import group_weights
+from tritforge.network.network import Convolution
+from tritforge.network.pe_groups import group_weights
 from tritforge.reports.palette import BLUE, CLEAR, FAINT, ORANGE, TRACE
 
 MOST_TILES = 2048

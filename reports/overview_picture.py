@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tritforge.files import atomic_write
-from tritforge.network import Convolution, Network
-from tritforge.network_file import load_network
-from tritforge.pe_groups import TAPS, nonzero_groups
+from tritforge.network.file import load_network
+from tritforge.network.network import Convolution, Network
+from tritforge.network.pe_groups import TAPS, nonzero_groups
 from tritforge.reports.demo_report import DETAILS, RESULT, digit_picture, read_details
 from tritforge.reports.layer_mosaic import layer_mosaic
 from tritforge.reports.pages import template

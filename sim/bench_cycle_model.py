@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tritforge.cycle_model import predict
 from tritforge.lowering import fitting_parameters, lower
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.resnet_network import DEPTHS, resnet_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tritforge.errors import TritforgeError
-from tritforge.network import AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.network import AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.parameters import AcceleratorParameters
-from tritforge.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
 
 

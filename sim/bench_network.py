@@ -19,7 +19,7 @@ from tritforge.energy_model import Energy, energy
 from tritforge.errors import TritforgeError
 from tritforge.issued_groups import ideal_speedup, issued_groups
 from tritforge.lowering import fitting_parameters, lower
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
 

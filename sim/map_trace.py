@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tritforge.descriptor import FRAME_WORDS, LAYER, unpack
 from tritforge.errors import TritforgeError
+from tritforge.network.reference import Maps
 from tritforge.program import OverlayProgram
-from tritforge.reference import Maps
 
 RESET = "r\n"
 """What a trace says of a reset: the image before it may be cut off."""

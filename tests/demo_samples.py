@@ -14,13 +14,13 @@ from tritforge.cli.demo_summary import Demo, demo_details, demo_metrics
 from tritforge.cli.step_folder import Done
 from tritforge.issued_groups import issued_groups
 from tritforge.lowering import fitting_parameters, lower
-from tritforge.network_file import save_network
+from tritforge.network.file import save_network
+from tritforge.network.reference import classify
+from tritforge.network.trit_order import network_trits
 from tritforge.parameters import AcceleratorParameters
 from tritforge.patch import diff, full_update_bytes
 from tritforge.random_network import random_images, random_network
-from tritforge.reference import classify
 from tritforge.results import Result, write_result
-from tritforge.trit_order import network_trits
 
 
 def made_up_demo(root: Path, seed: int = 5) -> Demo:

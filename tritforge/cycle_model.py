@@ -28,8 +28,8 @@ import numpy as np
 from tritforge.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
 from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
 from tritforge.input_timing import InputTiming
+from tritforge.network.pe_groups import TAPS
 from tritforge.parameters import AcceleratorParameters
-from tritforge.pe_groups import TAPS
 from tritforge.program import OverlayProgram
 
 IMAGES = 8

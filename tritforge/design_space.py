@@ -11,7 +11,7 @@ from tritforge.cycle_model import predict
 from tritforge.descriptor import FRAME_WORDS
 from tritforge.energy_model import energy
 from tritforge.lowering import lower, smallest_depths
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.program import WORD_BITS
 

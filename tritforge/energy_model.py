@@ -19,10 +19,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tritforge.arithmetic import BIAS_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
 from tritforge.descriptor import FRAME_WORDS, KIND_CONVOLUTION, LAYER, unpack
+from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
+from tritforge.network.pe_groups import TAPS
 from tritforge.parameters import AcceleratorParameters
-from tritforge.pe_groups import TAPS
 from tritforge.program import OverlayProgram
 
 ADD_8, ADD_32 = 0.03, 0.1

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.network import INPUT, Convolution
+from tritforge.network.network import INPUT, Convolution
+from tritforge.network.pe_groups import group_weights
 from tritforge.pair_coding import bit_planes, encode_words
 from tritforge.parameters import AcceleratorParameters
-from tritforge.pe_groups import group_weights
 
 QUAD = 4
 """Channels of an image that every quad of channel lanes repeats."""

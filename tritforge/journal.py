@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from tritforge.errors import NetworkError, PatchError, TritforgeError
 from tritforge.files import atomic_write, reason
-from tritforge.network import Network
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network, save_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network, save_network
+from tritforge.network.network import Network
 from tritforge.patch import apply_to_network
 from tritforge.patch_file import read_patch_file
 

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError, PatchError
-from tritforge.network import Convolution, Layer, Network
-from tritforge.network_digest import network_digest, network_structure
+from tritforge.network.digest import network_digest, network_structure
+from tritforge.network.network import Convolution, Layer, Network
+from tritforge.network.trit_order import layers_with_trits, network_trits, trit_count
 from tritforge.patch_codec import dense_bytes, encode_affine, entropy_bound_bytes
 from tritforge.patch_file import HEADER_BYTES, PatchFile
 from tritforge.patch_steps import AFFINE_MODULI, Patch, Row, check_version, compose, read_patch, reverse, write_patch
-from tritforge.trit_order import layers_with_trits, network_trits, trit_count
 
 __all__ = [
     "Patch",

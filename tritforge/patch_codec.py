@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.trit_packing import DIGITS_PER_BYTE, Bytes, pack_digits, packed_length, unpack_digits
+from tritforge.network.trit_packing import DIGITS_PER_BYTE, Bytes, pack_digits, packed_length, unpack_digits
 
 Positions = NDArray[np.int64]
 Bits = NDArray[np.uint8]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.arithmetic import BIAS_BITS, MULTIPLIER_BITS
 from tritforge.errors import PatchError
+from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS
 from tritforge.patch_codec import decode_affine, decode_changes, encode_affine, encode_changes
 from tritforge.patch_file import PatchFile, read_patch_file, write_patch_file
 
@@ -29,7 +29,7 @@ class Patch:
 
     Attributes:
         trits: N, trits in stored groups of both networks.
-        positions: ``(n,)`` rising positions of changed trits in the order of :mod:`tritforge.trit_order`.
+        positions: ``(n,)`` rising positions of changed trits in the order of :mod:`tritforge.network.trit_order`.
         steps: ``(n,)`` 1 or 2, to be added modulo 3.
         affine_channels: affine entries of both networks: channels of all layers, in order.
         entries: ``(e,)`` rising indices of changed affine entries.

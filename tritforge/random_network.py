@@ -1,8 +1,9 @@
 """Random networks for verification: every shape, stride, sparsity and extreme the accelerator must take.
 
-Networks come from a seeded ``numpy.random.Generator`` and pass every check of :class:`~tritforge.network.Network`.
-Maps keep what the hardware asks for: up to four input channels or a multiple of 16, inner maps a multiple of 16
-channels, and an average pool that reads the map of the layer just before it.
+Networks come from a seeded ``numpy.random.Generator`` and pass every check of
+:class:`~tritforge.network.network.Network`. Maps keep what the hardware asks for: up to four input channels or a
+multiple of 16, inner maps a multiple of 16 channels, and an average pool that reads the map of the layer just before
+it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS
-from tritforge.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network, output_size
-from tritforge.pe_groups import group_weights, nonzero_groups, ungroup_weights
+from tritforge.network.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS
+from tritforge.network.network import (
+    INPUT,
+    TERNARY_BITS,
+    AveragePool,
+    Convolution,
+    InputSpec,
+    Layer,
+    Network,
+    output_size,
+)
+from tritforge.network.pe_groups import group_weights, nonzero_groups, ungroup_weights
 
 Kind = Literal["conv3x3", "conv3x3_stride2", "conv1x1", "conv1x1_stride2", "residual", "option_a", "stem3x3", "stem1x1"]
 KINDS: tuple[Kind, ...] = (

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
-from tritforge.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
-from tritforge.pe_groups import nonzero_groups, ungroup_weights
+from tritforge.network.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 
 DEPTHS = (20, 32, 44, 56)
 WIDTHS = (16, 32, 64)

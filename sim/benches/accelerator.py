@@ -24,8 +24,8 @@ from tritforge.apply import apply_patch
 from tritforge.errors import DeviceError, TritforgeError
 from tritforge.files import atomic_write
 from tritforge.lowering import lower
-from tritforge.network import Network
-from tritforge.network_file import load_network, save_network
+from tritforge.network.file import load_network, save_network
+from tritforge.network.network import Network
 from tritforge.program import OverlayProgram, load_program
 from tritforge.register_map import State
 from tritforge.sim.axi_memory_port import AxiMemoryPort

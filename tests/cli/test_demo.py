@@ -17,8 +17,8 @@ from tritforge.cli.main import run
 from tritforge.cli.step_folder import Done
 from tritforge.errors import PatchError, TritforgeError
 from tritforge.lowering import lower
-from tritforge.network import group_sparsity
-from tritforge.network_file import load_network
+from tritforge.network.file import load_network
+from tritforge.network.network import group_sparsity
 from tritforge.patch import apply_to_network
 from tritforge.results import read_result
 

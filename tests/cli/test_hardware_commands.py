@@ -11,8 +11,8 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.lowering import lower
-from tritforge.network import AveragePool, Convolution, InputSpec, Network, group_sparsity
-from tritforge.network_file import save_network
+from tritforge.network.file import save_network
+from tritforge.network.network import AveragePool, Convolution, InputSpec, Network, group_sparsity
 from tritforge.parameters import AcceleratorParameters
 from tritforge.program import load_program
 from tritforge.random_network import random_network

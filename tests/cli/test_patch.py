@@ -7,8 +7,8 @@ import pytest
 from network_samples import changed, tiny_network
 
 from tritforge.cli.main import run
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network, save_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network, save_network
 from tritforge.patch import diff, full_update_bytes, inspect, reverse
 
 BASE = tiny_network()

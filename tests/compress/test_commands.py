@@ -10,8 +10,8 @@ from compress_samples import SMALL
 from tritforge.cli.main import run
 from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.demo_run import train_demo
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network
 from tritforge.patch import apply_to_network
 
 TINY = ["widths=[16]", "epochs=1", "batch_size=256", "checkpoint_steps=100"]

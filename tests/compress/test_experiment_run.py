@@ -35,8 +35,8 @@ from tritforge.compress.run_record import (
 )
 from tritforge.compress.train import recipe_dataset, train
 from tritforge.errors import RecipeError, ResultFileError
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network
 from tritforge.results import write_result
 
 

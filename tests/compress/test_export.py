@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from tritforge import reference
 from tritforge.compress.agreement import compare
 from tritforge.compress.catalogue import build_topology
 from tritforge.compress.evaluation import predict, settle_statistics
@@ -13,8 +12,9 @@ from tritforge.compress.export import export_network, map_step
 from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.model import Model
 from tritforge.errors import NetworkError
-from tritforge.network import INPUT
-from tritforge.pe_groups import nonzero_groups
+from tritforge.network import reference
+from tritforge.network.network import INPUT
+from tritforge.network.pe_groups import nonzero_groups
 
 
 def random_model(

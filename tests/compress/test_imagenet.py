@@ -19,7 +19,7 @@ from tritforge.compress.restored import build_model
 from tritforge.compress.ternary import TernaryConv2d
 from tritforge.compress.weight_penalty_clipping import grouped
 from tritforge.errors import RecipeError
-from tritforge.network import INPUT
+from tritforge.network.network import INPUT
 
 RECIPES = [f"imagenet_{network}_{kind}" for network in ("resnet18", "alexnet") for kind in ("clipped", "float")]
 SMALL = {"resnet18": "widths=[64, 64, 64, 64]", "alexnet": "widths=[64, 64, 64, 64, 64, 96]"}

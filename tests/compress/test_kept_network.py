@@ -12,8 +12,8 @@ from tritforge.compress.experiments import find_experiment, run_name
 from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.packed_images import load_packed
 from tritforge.compress.run_record import predicted_cycles
-from tritforge.network import group_sparsity
-from tritforge.network_file import load_network
+from tritforge.network.file import load_network
+from tritforge.network.network import group_sparsity
 from tritforge.results import read_result
 
 ROOT = Path(__file__).resolve().parents[2]

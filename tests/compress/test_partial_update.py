@@ -20,9 +20,9 @@ from tritforge.compress.ternary import ternary_scale
 from tritforge.compress.train import train
 from tritforge.compress.weight_penalty_clipping import group_norms, grouped
 from tritforge.errors import NetworkError, RecipeError
-from tritforge.network import AveragePool
+from tritforge.network.network import AveragePool
+from tritforge.network.pe_groups import group_weights
 from tritforge.patch import apply_to_network, diff
-from tritforge.pe_groups import group_weights
 
 SETTINGS = UpdateSettings(epochs=3, learning_rate=5e-4)
 

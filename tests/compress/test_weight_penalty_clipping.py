@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, grouped, weight_penalty
-from tritforge.pe_groups import group_weights
+from tritforge.network.pe_groups import group_weights
 
 
 @settings(max_examples=25)

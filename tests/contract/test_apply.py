@@ -12,13 +12,13 @@ from tritforge.errors import DeviceError, PatchError, TritforgeError
 from tritforge.lowering import fitting_parameters
 from tritforge.lowering import lower as lower_for
 from tritforge.memory_port import MemoryImagePort, PortState
-from tritforge.network import Network
-from tritforge.network_digest import network_digest
+from tritforge.network.digest import network_digest
+from tritforge.network.network import Network
+from tritforge.network.trit_order import network_trits
 from tritforge.parameters import AcceleratorParameters
 from tritforge.patch import diff
 from tritforge.program import SPACES
 from tritforge.random_network import random_network
-from tritforge.trit_order import network_trits
 
 
 @dataclass

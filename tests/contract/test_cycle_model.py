@@ -9,9 +9,9 @@ from tritforge.core_timing import PE_LATENCY, CoreTiming, LayerShape, LayerTimes
 from tritforge.cycle_model import predict
 from tritforge.issued_groups import issued_groups
 from tritforge.lowering import fitting_parameters, lower
-from tritforge.network import Convolution, Network
+from tritforge.network.network import Convolution, Network
+from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.parameters import AcceleratorParameters
-from tritforge.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.random_network import random_layer_network, random_network
 from tritforge.resnet_network import resnet_network
 

@@ -5,10 +5,10 @@ import pytest
 
 from tritforge.issued_groups import IssuedGroups, ideal_speedup, issued_groups
 from tritforge.lowering import fitting_parameters, lower
-from tritforge.network import INPUT, Convolution, Network
+from tritforge.network.network import INPUT, Convolution, Network
+from tritforge.network.pe_groups import group_weights
 from tritforge.pair_coding import bit_planes
 from tritforge.parameters import TILE_SHAPES, AcceleratorParameters
-from tritforge.pe_groups import group_weights
 from tritforge.random_network import random_network
 
 

@@ -12,8 +12,8 @@ from network_samples import changed, tiny_network
 
 from tritforge.errors import DeviceError, NetworkError, PatchError
 from tritforge.journal import Journal
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network, save_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network, save_network
 from tritforge.patch import diff, network_version
 
 BASE = tiny_network()

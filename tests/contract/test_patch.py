@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from network_samples import any_network, changed, tiny_network
 
 from tritforge.errors import NetworkError, PatchError
-from tritforge.network import Network
-from tritforge.network_digest import network_digest
+from tritforge.network.digest import network_digest
+from tritforge.network.network import Network
+from tritforge.network.trit_order import network_trits, trit_count
 from tritforge.patch import (
     apply_to_network,
     compose,
@@ -27,7 +28,6 @@ from tritforge.patch import (
 )
 from tritforge.patch_codec import entropy_bound_bytes
 from tritforge.patch_file import HEADER_BYTES
-from tritforge.trit_order import network_trits, trit_count
 
 
 def same(one: Network, other: Network) -> bool:

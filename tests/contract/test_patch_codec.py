@@ -159,7 +159,7 @@ def test_no_other_bytes_give_the_same_changes(total: int, count: int) -> None:
 
 
 def test_the_longer_of_the_two_forms_is_refused() -> None:
-    from tritforge.trit_packing import pack_digits
+    from tritforge.network.trit_packing import pack_digits
 
     positions, steps = changes(1, 100, 5)
     digits = np.zeros(100, dtype=np.uint8)

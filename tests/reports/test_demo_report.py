@@ -11,8 +11,8 @@ from demo_samples import write_made_up_demo
 from page_reader import Page, percent, picture
 
 from tritforge.errors import ResultFileError
-from tritforge.network_file import load_network
-from tritforge.pe_groups import nonzero_groups
+from tritforge.network.file import load_network
+from tritforge.network.pe_groups import nonzero_groups
 from tritforge.reports.demo_report import SMALLEST_BYTES, write_demo_report
 from tritforge.reports.memory_map import COLUMNS, PITCH
 from tritforge.reports.palette import ORANGE

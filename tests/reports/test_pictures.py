@@ -7,7 +7,7 @@ import pytest
 from network_samples import convolution, trits
 from page_reader import decode_png
 
-from tritforge.pe_groups import group_weights, nonzero_groups
+from tritforge.network.pe_groups import group_weights, nonzero_groups
 from tritforge.reports.bars import Bar, scaled
 from tritforge.reports.layer_mosaic import SQUARE, layer_mosaic
 from tritforge.reports.memory_map import COLUMNS, PITCH, memory_map

@@ -10,13 +10,13 @@ import pytest
 from tritforge.compress.digits import load_digits
 from tritforge.cycle_model import predict
 from tritforge.lowering import lower
-from tritforge.network import Network
-from tritforge.network_file import load_network
+from tritforge.network.file import load_network
+from tritforge.network.network import Network
+from tritforge.network.trit_order import network_trits, trit_count, with_trits
 from tritforge.parameters import AcceleratorParameters
 from tritforge.patch import diff
 from tritforge.random_network import random_images, random_layer_network, random_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
-from tritforge.trit_order import network_trits, trit_count, with_trits
 
 DIGITS = Path(__file__).parents[2] / "reports" / "networks" / "digits.safetensors"
 PARAMETERS = AcceleratorParameters(pes=16)
@@ -33,7 +33,7 @@ def network_with_trits(seed: int, at_least: int) -> Network:
 
 def logit_rows(network: Network) -> np.ndarray:
     """Logits of a few images: a network whose logits never change would hide a wrong patch."""
-    from tritforge.reference import logits
+    from tritforge.network.reference import logits
 
     return logits(network, random_images(np.random.default_rng(0), network, 4))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tritforge import register_map as rm
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.random_network import random_images, random_network
 from tritforge.register_map import Register

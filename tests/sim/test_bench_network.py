@@ -13,7 +13,7 @@ from tritforge.cli.main import run
 from tritforge.errors import TritforgeError
 from tritforge.issued_groups import issued_groups
 from tritforge.lowering import lower
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 from tritforge.sim import bench_network

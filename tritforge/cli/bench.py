@@ -13,7 +13,7 @@ from tritforge.cli.options import JsonOption, progress, write_result
 from tritforge.cli.processes import in_processes
 from tritforge.cli.step_folder import run_step
 from tritforge.lowering import fitting_parameters
-from tritforge.network_digest import network_digest
+from tritforge.network.digest import network_digest
 from tritforge.parameters import AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 

@@ -15,12 +15,12 @@ import numpy as np
 from tritforge.cli.options import progress
 from tritforge.cli.step_folder import Done, run_step
 from tritforge.errors import TritforgeError
-from tritforge.network import Network
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network, save_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network, save_network
+from tritforge.network.network import Network
+from tritforge.network.reference import classify
 from tritforge.parameters import AcceleratorParameters
 from tritforge.patch import network_version
-from tritforge.reference import classify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

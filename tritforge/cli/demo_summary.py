@@ -15,10 +15,10 @@ from tritforge.cli.demo_steps import DEGREES, NETWORK, SHIFTED, UPDATED, load_im
 from tritforge.cli.step_folder import Done
 from tritforge.issued_groups import IssuedGroups, ideal_speedup, issued_groups
 from tritforge.lowering import lower
-from tritforge.network_file import load_network
+from tritforge.network.file import load_network
+from tritforge.network.reference import classify
 from tritforge.parameters import AcceleratorParameters
 from tritforge.program import SPACES, WORD_BITS, OverlayProgram
-from tritforge.reference import classify
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,9 +12,9 @@ from tritforge.cli.processes import in_processes
 from tritforge.cli.step_folder import run_step
 from tritforge.design_space import Row, model, name_of, parameter_sets, pareto
 from tritforge.errors import CapacityError, TritforgeError
-from tritforge.network import Network
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network
+from tritforge.network.network import Network
 from tritforge.parameters import DEPTHS, AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 

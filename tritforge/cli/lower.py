@@ -10,7 +10,7 @@ import typer
 from tritforge import lowering
 from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for
 from tritforge.cli.options import JsonOption, write_result
-from tritforge.network_file import load_network
+from tritforge.network.file import load_network
 from tritforge.program import save_program
 
 

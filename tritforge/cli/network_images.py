@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import DataError
-from tritforge.network import Network
+from tritforge.network.network import Network
 
 
 def network_images(

@@ -15,8 +15,8 @@ from tritforge.cli.options import JsonOption, write_result
 from tritforge.cli.patch_simulation import simulate_patch
 from tritforge.errors import PatchError
 from tritforge.files import atomic_write, reason
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network, save_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network, save_network
 from tritforge.patch_signature import check_signature, public_key_of, sign
 
 group = typer.Typer(

@@ -10,7 +10,7 @@ from tritforge.cli.accelerator_options import accelerator_for, check_fits
 from tritforge.cli.network_images import network_images
 from tritforge.cli.options import progress
 from tritforge.errors import DeviceError
-from tritforge.network import Network
+from tritforge.network.network import Network
 from tritforge.patch import network_version
 
 

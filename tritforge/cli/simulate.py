@@ -10,9 +10,9 @@ import typer
 from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for, check_fits
 from tritforge.cli.network_images import network_images
 from tritforge.cli.options import JsonOption, progress, write_result
-from tritforge.network import group_sparsity
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network
+from tritforge.network.network import group_sparsity
 
 
 def register(app: typer.Typer) -> None:

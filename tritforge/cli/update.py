@@ -45,7 +45,7 @@ def update(
     from tritforge.compress.checkpoint import save_checkpoint
     from tritforge.compress.demo_run import update_demo
     from tritforge.compress.evaluate_target import network_dataset
-    from tritforge.network_file import load_network
+    from tritforge.network.file import load_network
 
     deployed = load_network(network)
     dataset = network_dataset(deployed, data_folder)

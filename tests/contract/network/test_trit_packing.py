@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritforge.trit_packing import (
+from tritforge.network.trit_packing import (
     pack_bitmap,
     pack_digits,
     pack_trits,

@@ -8,7 +8,7 @@ import pytest
 from network_samples import any_network, tiny_network
 
 from tritforge.errors import NetworkError
-from tritforge.network import (
+from tritforge.network.network import (
     AveragePool,
     Convolution,
     Network,
@@ -18,7 +18,7 @@ from tritforge.network import (
     residual_stride,
     uncentred_bias,
 )
-from tritforge.pe_groups import group_weights
+from tritforge.network.pe_groups import group_weights
 
 
 def broken(network: Network, layer: str, **fields: Any) -> Network:

@@ -14,9 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.arithmetic import ACCUMULATOR_BITS, BIAS_BITS, LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS
 from tritforge.errors import NetworkError
-from tritforge.pe_groups import channels_per_group, nonzero_groups
+from tritforge.network.arithmetic import (
+    ACCUMULATOR_BITS,
+    BIAS_BITS,
+    LOGIT_BITS,
+    MAX_SHIFT,
+    MULTIPLIER_BITS,
+    RESIDUAL_BITS,
+)
+from tritforge.network.pe_groups import channels_per_group, nonzero_groups
 
 INPUT = "input"
 TERNARY_BITS = 2

@@ -14,9 +14,9 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from tritforge.errors import NetworkError, TritforgeError
-from tritforge.network_digest import network_digest
-from tritforge.network_file import load_network, save_network
-from tritforge.trit_order import stored_trit_count
+from tritforge.network.digest import network_digest
+from tritforge.network.file import load_network, save_network
+from tritforge.network.trit_order import stored_trit_count
 
 
 def parts(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

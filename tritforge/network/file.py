@@ -2,7 +2,7 @@
 
 One metadata key, ``tritforge``, holds canonical JSON: schema, structure, digest, provenance. Tensors are named
 ``LAYER.FIELD``. Ternary layers carry the trits of stored groups only, two bits each in the order of
-:mod:`tritforge.trit_order`; multi-bit layers carry plain integers. Loading checks everything before it is used.
+:mod:`tritforge.network.trit_order`; multi-bit layers carry plain integers. Loading checks everything before it is used.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
 from tritforge.files import atomic_write
-from tritforge.network import MAX_GROUP_CHANNELS, AveragePool, Convolution, InputSpec, Layer, Network
-from tritforge.network_digest import canonical_json, network_digest, network_structure
-from tritforge.pe_groups import channels_per_group
-from tritforge.trit_order import layer_trits, stored_trit_count, weights_from_trits
-from tritforge.trit_packing import TRITS_PER_BYTE, pack_bitmap, pack_trits, packed_length, unpack_bitmap, unpack_trits
+from tritforge.network.digest import canonical_json, network_digest, network_structure
+from tritforge.network.network import MAX_GROUP_CHANNELS, AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.pe_groups import channels_per_group
+from tritforge.network.trit_order import layer_trits, stored_trit_count, weights_from_trits
+from tritforge.network.trit_packing import (
+    TRITS_PER_BYTE,
+    pack_bitmap,
+    pack_trits,
+    packed_length,
+    unpack_bitmap,
+    unpack_trits,
+)
 
 __all__ = ["SCHEMA", "load_network", "network_digest", "save_network"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
-from tritforge.network import Convolution, Network
-from tritforge.pe_groups import group_trits, group_weights, ungroup_weights
+from tritforge.network.network import Convolution, Network
+from tritforge.network.pe_groups import group_trits, group_weights, ungroup_weights
 
 
 def stored_trit_count(stored: NDArray[np.bool_], inputs: int, kernel: int, group_channels: int) -> int:

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritforge.errors import NetworkError
-from tritforge.pe_groups import channels_per_group, group_trits, group_weights, nonzero_groups, ungroup_weights
+from tritforge.network.pe_groups import (
+    channels_per_group,
+    group_trits,
+    group_weights,
+    nonzero_groups,
+    ungroup_weights,
+)
 
 layers = st.tuples(
     st.integers(1, 4), st.integers(1, 40), st.sampled_from([1, 3]), st.sampled_from([1, 2, 4, 16]), st.integers(0, 99)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tritforge.network import AveragePool, Convolution, Layer, Network
+from tritforge.network.network import AveragePool, Convolution, Layer, Network
 
 _TITLE = b"tritforge network 1\n"
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.arithmetic import affine, requantise
 from tritforge.errors import NetworkError
-from tritforge.network import INPUT, AveragePool, Convolution, Network, residual_stride
-from tritforge.pe_groups import group_weights, ungroup_weights
+from tritforge.network.arithmetic import affine, requantise
+from tritforge.network.network import INPUT, AveragePool, Convolution, Network, residual_stride
+from tritforge.network.pe_groups import group_weights, ungroup_weights
 
 Maps = dict[str, NDArray[np.int64]]
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritforge.arithmetic import affine, fold_affine, requantise, rounding_offset
 from tritforge.errors import NetworkError
+from tritforge.network.arithmetic import affine, fold_affine, requantise, rounding_offset
 
 accumulators = st.integers(-(2**31) + 1, 2**31 - 1)
 multipliers = st.one_of(st.integers(-(2**15), 2**15 - 1), st.sampled_from([-(2**15), 2**15 - 1, 0, 1, -1]))

@@ -1,0 +1,1 @@
+"""The integer network as data: its arithmetic, its order of trits, its file and its reference model."""
