@@ -23,7 +23,7 @@ from tritforge.compress.recorded_shift import camera_askew
 from tritforge.compress.train import TrainingRun, recipe_dataset, remaining_steps, train
 from tritforge.files import atomic_write
 from tritforge.network.network import Network
-from tritforge.patch import diff, full_update_bytes, network_version
+from tritforge.patches.patch import diff, full_update_bytes, network_version
 
 TERNARY_RECIPE = "digits_ternary"
 FLOAT_RECIPE = "digits_float"

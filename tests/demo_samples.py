@@ -18,7 +18,7 @@ from tritforge.network.file import save_network
 from tritforge.network.reference import classify
 from tritforge.network.trit_order import network_trits
 from tritforge.parameters import AcceleratorParameters
-from tritforge.patch import diff, full_update_bytes
+from tritforge.patches.patch import diff, full_update_bytes
 from tritforge.random_network import random_images, random_network
 from tritforge.results import Result, write_result
 

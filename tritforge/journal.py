@@ -18,8 +18,8 @@ from tritforge.files import atomic_write, reason
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
 from tritforge.network.network import Network
-from tritforge.patch import apply_to_network
-from tritforge.patch_file import read_patch_file
+from tritforge.patches.file import read_patch_file
+from tritforge.patches.patch import apply_to_network
 
 NETWORK_FILE = "network.safetensors"
 PENDING_FILE = "pending.patch"

@@ -19,7 +19,7 @@ from tritforge.errors import PatchError, TritforgeError
 from tritforge.lowering import lower
 from tritforge.network.file import load_network
 from tritforge.network.network import group_sparsity
-from tritforge.patch import apply_to_network
+from tritforge.patches.patch import apply_to_network
 from tritforge.results import read_result
 
 FIELDS = {

@@ -12,7 +12,7 @@ from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.demo_run import train_demo
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network
-from tritforge.patch import apply_to_network
+from tritforge.patches.patch import apply_to_network
 
 TINY = ["widths=[16]", "epochs=1", "batch_size=256", "checkpoint_steps=100"]
 

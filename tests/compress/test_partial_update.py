@@ -22,7 +22,7 @@ from tritforge.compress.weight_penalty_clipping import group_norms, grouped
 from tritforge.errors import NetworkError, RecipeError
 from tritforge.network.network import AveragePool
 from tritforge.network.pe_groups import group_weights
-from tritforge.patch import apply_to_network, diff
+from tritforge.patches.patch import apply_to_network, diff
 
 SETTINGS = UpdateSettings(epochs=3, learning_rate=5e-4)
 

@@ -16,7 +16,7 @@ from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
 from tritforge.network.trit_order import network_trits
 from tritforge.parameters import AcceleratorParameters
-from tritforge.patch import diff
+from tritforge.patches.patch import diff
 from tritforge.program import SPACES
 from tritforge.random_network import random_network
 

@@ -14,7 +14,7 @@ from tritforge.errors import DeviceError, NetworkError, PatchError
 from tritforge.journal import Journal
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
-from tritforge.patch import diff, network_version
+from tritforge.patches.patch import diff, network_version
 
 BASE = tiny_network()
 NEW = changed(BASE, 1, 0.1, 0.1)

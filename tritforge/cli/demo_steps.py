@@ -20,7 +20,7 @@ from tritforge.network.file import load_network, save_network
 from tritforge.network.network import Network
 from tritforge.network.reference import classify
 from tritforge.parameters import AcceleratorParameters
-from tritforge.patch import network_version
+from tritforge.patches.patch import network_version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

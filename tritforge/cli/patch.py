@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tritforge import patch as patches
 from tritforge.cli.accelerator_options import PesOption
 from tritforge.cli.options import JsonOption, write_result
 from tritforge.cli.patch_simulation import simulate_patch
@@ -17,7 +16,8 @@ from tritforge.errors import PatchError
 from tritforge.files import atomic_write, reason
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
-from tritforge.patch_signature import check_signature, public_key_of, sign
+from tritforge.patches import patch as patches
+from tritforge.patches.signature import check_signature, public_key_of, sign
 
 group = typer.Typer(
     help="Make, look into, check, apply and combine patch files.",

@@ -11,7 +11,7 @@ from tritforge.cli.network_images import network_images
 from tritforge.cli.options import progress
 from tritforge.errors import DeviceError
 from tritforge.network.network import Network
-from tritforge.patch import network_version
+from tritforge.patches.patch import network_version
 
 
 def simulate_patch(patch: bytes, base: Network, images: int, pes: int, seed: int = 1) -> dict[str, Any]:

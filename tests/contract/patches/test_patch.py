@@ -14,7 +14,9 @@ from tritforge.errors import NetworkError, PatchError
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
 from tritforge.network.trit_order import network_trits, trit_count
-from tritforge.patch import (
+from tritforge.patches.codec import entropy_bound_bytes
+from tritforge.patches.file import HEADER_BYTES
+from tritforge.patches.patch import (
     apply_to_network,
     compose,
     diff,
@@ -26,8 +28,6 @@ from tritforge.patch import (
     verify,
     write_patch,
 )
-from tritforge.patch_codec import entropy_bound_bytes
-from tritforge.patch_file import HEADER_BYTES
 
 
 def same(one: Network, other: Network) -> bool:
@@ -172,7 +172,7 @@ def test_every_damage_is_noticed() -> None:
 @given(st.integers(0, 10), st.data())
 def test_a_well_sealed_forgery_is_refused_or_canonical(seed: int, data: st.DataObject) -> None:
     """Bytes of sections changed under right checksums: refused, or the one file of the steps that they tell."""
-    from tritforge.patch_file import read_patch_file, write_patch_file
+    from tritforge.patches.file import read_patch_file, write_patch_file
 
     base = tiny_network(seed)
     good = diff(base, changed(base, seed, 0.2, 0.2), 1)
@@ -203,7 +203,7 @@ def test_a_well_sealed_forgery_is_refused_or_canonical(seed: int, data: st.DataO
     ],
 )
 def test_claims_are_held_against_the_network_first(fields: dict[str, Any], words: str) -> None:
-    from tritforge.patch_file import read_patch_file, write_patch_file
+    from tritforge.patches.file import read_patch_file, write_patch_file
 
     base = tiny_network()
     file = read_patch_file(diff(base, changed(base, 1, 0.1, 0.1), 1))

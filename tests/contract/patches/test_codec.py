@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritforge.patch_codec import (
+from tritforge.patches.codec import (
     decode_affine,
     decode_changes,
     decode_positions,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritforge.errors import PatchError
-from tritforge.patch_file import (
+from tritforge.patches.file import (
     HEADER_BYTES,
     MAX_HEADER_BYTES,
     PatchFile,

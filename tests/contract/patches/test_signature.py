@@ -8,9 +8,9 @@ import pytest
 from network_samples import changed, tiny_network
 
 from tritforge.errors import PatchError
-from tritforge.patch import apply_to_network, compose, diff, inspect, reverse
-from tritforge.patch_file import HEADER_BYTES, MAX_HEADER_BYTES
-from tritforge.patch_signature import check_signature, public_key_of, sign
+from tritforge.patches.file import HEADER_BYTES, MAX_HEADER_BYTES
+from tritforge.patches.patch import apply_to_network, compose, diff, inspect, reverse
+from tritforge.patches.signature import check_signature, public_key_of, sign
 
 PRIVATE, OTHER = bytes(range(32)), bytes(range(1, 33))
 
@@ -98,7 +98,7 @@ def test_a_signature_moved_to_another_patch_is_refused() -> None:
     signed = sign(patch(), PRIVATE)
     from dataclasses import replace
 
-    from tritforge.patch_file import read_patch_file, write_patch_file
+    from tritforge.patches.file import read_patch_file, write_patch_file
 
     other = read_patch_file(diff(base, changed(base, 2, 0.1, 0.1), 1))
     moved = write_patch_file(replace(other, signature=read_patch_file(signed).signature))

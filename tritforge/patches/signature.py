@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import ModuleType
 
 from tritforge.errors import PatchError
-from tritforge.patch_file import read_patch_file, signed_message, write_patch_file
+from tritforge.patches.file import read_patch_file, signed_message, write_patch_file
 
 KEY_BYTES = 32
 

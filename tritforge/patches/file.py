@@ -1,7 +1,7 @@
 """The patch file: a header of at most 256 bytes and three sections, each with its CRC32 (docs/file_formats.md).
 
-This module knows bytes, lengths and checksums; what the sections mean is in :mod:`tritforge.patch_codec` and
-:mod:`tritforge.patch`. Every changed, missing or added byte is noticed.
+This module knows bytes, lengths and checksums; what the sections mean is in :mod:`tritforge.patches.codec` and
+:mod:`tritforge.patches.patch`. Every changed, missing or added byte is noticed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Patches between networks: the smallest file that turns one into another, and back.
 
 Two networks can be patched into each other when they differ in trits of stored groups and in affine entries (``M``,
-``B``) alone; bitmaps, shifts and multi-bit weights are frozen. The steps themselves are :mod:`tritforge.patch_steps`.
+``B``) alone; bitmaps, shifts and multi-bit weights are frozen. The steps themselves are :mod:`tritforge.patches.steps`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,18 @@ from tritforge.errors import NetworkError, PatchError
 from tritforge.network.digest import network_digest, network_structure
 from tritforge.network.network import Convolution, Layer, Network
 from tritforge.network.trit_order import layers_with_trits, network_trits, trit_count
-from tritforge.patch_codec import dense_bytes, encode_affine, entropy_bound_bytes
-from tritforge.patch_file import HEADER_BYTES, PatchFile
-from tritforge.patch_steps import AFFINE_MODULI, Patch, Row, check_version, compose, read_patch, reverse, write_patch
+from tritforge.patches.codec import dense_bytes, encode_affine, entropy_bound_bytes
+from tritforge.patches.file import HEADER_BYTES, PatchFile
+from tritforge.patches.steps import (
+    AFFINE_MODULI,
+    Patch,
+    Row,
+    check_version,
+    compose,
+    read_patch,
+    reverse,
+    write_patch,
+)
 
 __all__ = [
     "Patch",

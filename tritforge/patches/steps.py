@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tritforge.errors import PatchError
 from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS
-from tritforge.patch_codec import decode_affine, decode_changes, encode_affine, encode_changes
-from tritforge.patch_file import PatchFile, read_patch_file, write_patch_file
+from tritforge.patches.codec import decode_affine, decode_changes, encode_affine, encode_changes
+from tritforge.patches.file import PatchFile, read_patch_file, write_patch_file
 
 Row = NDArray[np.int64]
 

@@ -1,0 +1,1 @@
+"""Patches: what turns one network into another in a few hundred bytes."""
