@@ -17,9 +17,9 @@ from tritforge.compress.model import Model
 from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.cycle_model import predict
 from tritforge.errors import RecipeError
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 
 
 class StructureCycles:

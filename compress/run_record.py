@@ -24,9 +24,9 @@ from tritforge.compress.train import LOG_FILE, TrainingRun
 from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.cycle_model import predict
 from tritforge.errors import ProgramError
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.results import Result
 
 HISTORY_ROWS = 24

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tritforge.descriptor import FRAME_WORDS, HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, USED_WORDS, Field
+from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, USED_WORDS, Field
 
-SOURCE = "tritforge/descriptor.py"
+SOURCE = "tritforge/overlay/descriptor.py"
 NOTE = f"Generated from {SOURCE} by `python -m tritforge.rtl.generate`; do not edit."
 
 

@@ -33,7 +33,7 @@ def generated_files() -> dict[str, str]:
         **{f"{hdl}/{name}": text for name, text in register_verilog(block).items()},
         f"{hdl}/tritforge_windows_pkg.sv": window_package(top, block),
         f"{hdl}/tritforge_descriptor_pkg.sv": descriptor_package(),
-        "tritforge/register_map.py": register_constants(top),
+        "tritforge/overlay/register_map.py": register_constants(top),
         "docs/register_map.md": register_markdown(top),
         "docs/descriptors.md": descriptor_markdown(),
     }

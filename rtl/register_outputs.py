@@ -125,7 +125,7 @@ def window_package(top: AddrmapNode, block: AddrmapNode) -> str:
 
 
 def register_constants(top: AddrmapNode) -> str:
-    """Source of ``tritforge/register_map.py``."""
+    """Source of ``tritforge/overlay/register_map.py``."""
     offsets = [f"{register.inst_name} = 0x{register.address_offset:02X}" for register in _registers(top)]
     blocks = [_python_enum("Register", "Byte offsets of the registers.", offsets)]
     for register in _registers(top):

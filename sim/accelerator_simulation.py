@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.lowering import lower
 from tritforge.network.file import load_network, save_network
 from tritforge.network.network import Network
 from tritforge.network.reference import run
-from tritforge.parameters import AcceleratorParameters
-from tritforge.program import OverlayProgram, save_program
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import OverlayProgram, save_program
 from tritforge.rtl import hdl_sources
 from tritforge.sim.map_trace import RESET, split_images, traced_maps
 from tritforge.sim.runner import SimulationError, run_bench

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cocotbext.axi import AxiLiteMaster, AxiResp
 
-from tritforge import register_map as rm
 from tritforge.errors import DeviceError
-from tritforge.program import SPACES, OverlayProgram
-from tritforge.register_map import Register, State
+from tritforge.overlay import register_map as rm
+from tritforge.overlay.program import SPACES, OverlayProgram
+from tritforge.overlay.register_map import Register, State
 
 WINDOWS = {"descriptors": rm.DESCRIPTORS, "bitmaps": rm.BITMAPS, "affine": rm.AFFINE, "weights": rm.WEIGHTS}
 COUNTERS = (

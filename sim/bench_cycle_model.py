@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.cycle_model import predict
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.resnet_network import DEPTHS, resnet_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob
 from tritforge.sim.bench_network import pixels

@@ -14,7 +14,7 @@ import numpy as np
 from tritforge.errors import TritforgeError
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Layer, Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
 
 

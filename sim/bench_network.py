@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from tritforge.cycle_model import LayerPrediction, Prediction, predict
 from tritforge.energy_model import Energy, energy
 from tritforge.errors import TritforgeError
-from tritforge.issued_groups import ideal_speedup, issued_groups
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.issued_groups import ideal_speedup, issued_groups
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
 
 PIECE_IMAGES = 50

@@ -13,10 +13,10 @@ import numpy as np
 from cocotb.task import resume
 from numpy.typing import NDArray
 
-from tritforge import register_map as rm
 from tritforge.memory_port import ENTRY, Entries, PortState, Words
-from tritforge.program import SPACES
-from tritforge.register_map import Register, State
+from tritforge.overlay import register_map as rm
+from tritforge.overlay.program import SPACES
+from tritforge.overlay.register_map import Register, State
 from tritforge.sim.axi_memory_port import AxiMemoryPort
 
 STATES = {State.EMPTY: PortState.EMPTY, State.LOADING: PortState.STOPPED, State.VALID: PortState.VALID}

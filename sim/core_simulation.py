@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.lowering import lower
 from tritforge.network.network import Network
 from tritforge.network.reference import run
-from tritforge.parameters import AcceleratorParameters
-from tritforge.program import save_program
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import save_program
 from tritforge.rtl import hdl_sources
 from tritforge.sim.map_trace import split_images, traced_maps
 from tritforge.sim.runner import run_bench

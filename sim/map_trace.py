@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.descriptor import FRAME_WORDS, LAYER, unpack
 from tritforge.errors import TritforgeError
 from tritforge.network.reference import Maps
-from tritforge.program import OverlayProgram
+from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, unpack
+from tritforge.overlay.program import OverlayProgram
 
 RESET = "r\n"
 """What a trace says of a reset: the image before it may be cut off."""
@@ -73,7 +73,7 @@ def _place_tile(
     parameters = program.parameters
     rows, columns = parameters.tile_rows, parameters.tile_columns
     lanes, bits = parameters.group_channels, parameters.activation_bits
-    # The first pixel of a tile of one row lies in the next row chunk, see tritforge.map_layout.
+    # The first pixel of a tile of one row lies in the next row chunk, see tritforge.overlay.map_layout.
     word -= layer["output_base"] + (layer["output_row_stride"] if rows == 1 else 0)
     tile_y, rest = divmod(word, layer["output_row_stride"])
     tile_x, block = divmod(rest, layer["output_blocks"])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.network.network import Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
 from tritforge.sim.core_simulation import simulate_core
 

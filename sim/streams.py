@@ -14,7 +14,7 @@ from cocotb.simtime import get_sim_time
 from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
 
-from tritforge.program import OverlayProgram
+from tritforge.overlay.program import OverlayProgram
 
 CLOCK_NS = 10
 

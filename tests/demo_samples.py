@@ -12,12 +12,12 @@ from network_samples import changed
 from tritforge.cli.demo_steps import NETWORK, PATCH, SHIFTED, UPDATED
 from tritforge.cli.demo_summary import Demo, demo_details, demo_metrics
 from tritforge.cli.step_folder import Done
-from tritforge.issued_groups import issued_groups
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.file import save_network
 from tritforge.network.reference import classify
 from tritforge.network.trit_order import network_trits
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.issued_groups import issued_groups
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import diff, full_update_bytes
 from tritforge.random_network import random_images, random_network
 from tritforge.results import Result, write_result

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
-from tritforge.program import OverlayProgram
+from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
+from tritforge.overlay.program import OverlayProgram
 
 
 def run_program(program: OverlayProgram, network_inputs: list[tuple[str, str | None]], image: np.ndarray) -> dict:

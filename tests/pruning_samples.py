@@ -10,8 +10,8 @@ from compress_samples import SMALL
 from tritforge.compress.export import export_network
 from tritforge.compress.restored import build_model
 from tritforge.cycle_model import predict
-from tritforge.lowering import fitting_parameters, lower
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 
 TARGET = 500.0
 LATENCY = replace(SMALL, epochs=12, learning_rate=0.01, penalty=0.2, clipping=2.0, latency_target=TARGET)

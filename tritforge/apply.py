@@ -16,9 +16,9 @@ import numpy as np
 from tritforge.errors import DeviceError, PatchError
 from tritforge.memory_port import ENTRY, Entries, MemoryPort, PortState, Words, read_entries
 from tritforge.network.network import Network
+from tritforge.overlay.program import SPACES
 from tritforge.patches.file import read_patch_file
 from tritforge.patches.patch import apply_to_network
-from tritforge.program import SPACES
 
 Mode = Literal["staged", "stopped"]
 

@@ -26,11 +26,11 @@ from itertools import pairwise
 import numpy as np
 
 from tritforge.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
-from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
 from tritforge.input_timing import InputTiming
 from tritforge.network.pe_groups import TAPS
-from tritforge.parameters import AcceleratorParameters
-from tritforge.program import OverlayProgram
+from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import OverlayProgram
 
 IMAGES = 8
 """Images in a row whose times are followed; the mean distance is that of the later half."""

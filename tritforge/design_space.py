@@ -8,12 +8,12 @@ from itertools import product
 from typing import Any
 
 from tritforge.cycle_model import predict
-from tritforge.descriptor import FRAME_WORDS
 from tritforge.energy_model import energy
-from tritforge.lowering import lower, smallest_depths
 from tritforge.network.network import Network
-from tritforge.parameters import AcceleratorParameters
-from tritforge.program import WORD_BITS
+from tritforge.overlay.descriptor import FRAME_WORDS
+from tritforge.overlay.lowering import lower, smallest_depths
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import WORD_BITS
 
 ASSUMED_MHZ = 100
 """Clock for rates: assumed, nothing was placed for 7-series."""

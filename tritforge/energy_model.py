@@ -19,11 +19,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tritforge.descriptor import FRAME_WORDS, KIND_CONVOLUTION, LAYER, unpack
 from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
 from tritforge.network.pe_groups import TAPS
-from tritforge.parameters import AcceleratorParameters
-from tritforge.program import OverlayProgram
+from tritforge.overlay.descriptor import FRAME_WORDS, KIND_CONVOLUTION, LAYER, unpack
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import OverlayProgram
 
 ADD_8, ADD_32 = 0.03, 0.1
 """pJ of an integer addition of 8 and of 32 bits."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import DeviceError
-from tritforge.program import SPACES, WORD_BITS
+from tritforge.overlay.program import SPACES, WORD_BITS
 
 Words = NDArray[np.uint64]
 

@@ -23,11 +23,11 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from tritforge.apply import apply_patch
 from tritforge.errors import DeviceError, TritforgeError
 from tritforge.files import atomic_write
-from tritforge.lowering import lower
 from tritforge.network.file import load_network, save_network
 from tritforge.network.network import Network
-from tritforge.program import OverlayProgram, load_program
-from tritforge.register_map import State
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.program import OverlayProgram, load_program
+from tritforge.overlay.register_map import State
 from tritforge.sim.axi_memory_port import AxiMemoryPort
 from tritforge.sim.benches.common import start
 from tritforge.sim.blocking_port import BlockingMemoryPort

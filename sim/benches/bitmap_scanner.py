@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.descriptor import USED_WORDS
+from tritforge.overlay.descriptor import USED_WORDS
 from tritforge.sim.benches.common import PAUSES, start
 from tritforge.sim.benches.handshake import Sink
 from tritforge.sim.benches.records import (

@@ -15,8 +15,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
-from tritforge.descriptor import HEADER, unpack
-from tritforge.program import SPACES, OverlayProgram, load_program
+from tritforge.overlay.descriptor import HEADER, unpack
+from tritforge.overlay.program import SPACES, OverlayProgram, load_program
 from tritforge.sim.benches.common import start
 
 COUNTERS = ("cycles", "issued", "stall_windows", "stall_accumulators")

@@ -8,7 +8,7 @@ from collections import deque
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.register_map import Register
+from tritforge.overlay.register_map import Register
 from tritforge.sim.benches.common import start
 
 EVENTS = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.parameters import TILE_SHAPES
+from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record

@@ -9,7 +9,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.parameters import TILE_SHAPES
+from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.map_memory import bank_addresses, window_addresses
 from tritforge.sim.benches.records import join, split
 

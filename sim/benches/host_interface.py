@@ -11,10 +11,10 @@ import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
-from tritforge import register_map as rm
 from tritforge.errors import DeviceError
-from tritforge.program import SPACES
-from tritforge.register_map import Register, State
+from tritforge.overlay import register_map as rm
+from tritforge.overlay.program import SPACES
+from tritforge.overlay.register_map import Register, State
 from tritforge.sim.axi_memory_port import AxiMemoryPort
 from tritforge.sim.benches.common import start
 

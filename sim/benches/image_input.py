@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.descriptor import HEADER, pack
-from tritforge.map_layout import map_layout
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.descriptor import HEADER, pack
+from tritforge.overlay.map_layout import map_layout
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.sim.benches.common import PAUSES, pause, start
 
 IMAGES = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tritforge.parameters import TILE_SHAPES
+from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.records import split
 
 Bank = tuple[int, int]

@@ -7,7 +7,7 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.parameters import TILE_SHAPES
+from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, start
 from tritforge.sim.benches.map_memory import bank_addresses
 from tritforge.sim.benches.records import join, split

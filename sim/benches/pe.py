@@ -12,7 +12,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from numpy.typing import NDArray
 
-from tritforge.pair_coding import encode_words
+from tritforge.overlay.pair_coding import encode_words
 from tritforge.sim.benches.common import PAUSES, pause
 from tritforge.sim.benches.group_signs import LEVELS, STEERING, STEERING_CYCLES, Signs, group_signs
 from tritforge.sim.benches.records import join, pack_record, signed

@@ -11,7 +11,7 @@ import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 from numpy.typing import NDArray
 
-from tritforge.parameters import TILE_SHAPES
+from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import start
 from tritforge.sim.benches.pe import coded_sum
 from tritforge.sim.benches.records import join, signed, split

@@ -7,7 +7,7 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.register_map import State
+from tritforge.overlay.register_map import State
 from tritforge.sim.benches.common import start
 
 RELOAD = 37

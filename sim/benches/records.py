@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tritforge.descriptor import HEADER, LAYER, USED_WORDS, Field, pack
+from tritforge.overlay.descriptor import HEADER, LAYER, USED_WORDS, Field, pack
 
 Members = tuple[tuple[str, int], ...]
 

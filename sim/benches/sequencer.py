@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, USED_WORDS, Field
+from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, USED_WORDS, Field
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.records import join, layer_record, split, walk_record
 

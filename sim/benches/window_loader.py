@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.descriptor import USED_WORDS
-from tritforge.parameters import TILE_SHAPES
+from tritforge.overlay.descriptor import USED_WORDS
+from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.map_memory import MapMemory, window_addresses

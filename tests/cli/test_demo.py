@@ -16,9 +16,9 @@ from tritforge.cli.demo_summary import demo_details, demo_metrics, demo_table
 from tritforge.cli.main import run
 from tritforge.cli.step_folder import Done
 from tritforge.errors import PatchError, TritforgeError
-from tritforge.lowering import lower
 from tritforge.network.file import load_network
 from tritforge.network.network import group_sparsity
+from tritforge.overlay.lowering import lower
 from tritforge.patches.patch import apply_to_network
 from tritforge.results import read_result
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tritforge.cli.main import run
-from tritforge.lowering import lower
 from tritforge.network.file import save_network
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Network, group_sparsity
-from tritforge.parameters import AcceleratorParameters
-from tritforge.program import load_program
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import load_program
 from tritforge.random_network import random_network
 
 NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32)
@@ -113,7 +113,7 @@ def test_simulate_compares_every_word(folder: Path) -> None:
 
 def test_a_damaged_program_file_is_refused(folder: Path) -> None:
     from tritforge.errors import ProgramError
-    from tritforge.program import save_program
+    from tritforge.overlay.program import save_program
 
     program = lower(NETWORK, AcceleratorParameters())
     save_program(folder / "good", program)

@@ -9,15 +9,15 @@ from network_samples import changed, tiny_network
 
 from tritforge.apply import AppliedPatch, apply_patch, plan_words
 from tritforge.errors import DeviceError, PatchError, TritforgeError
-from tritforge.lowering import fitting_parameters
-from tritforge.lowering import lower as lower_for
 from tritforge.memory_port import MemoryImagePort, PortState
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
 from tritforge.network.trit_order import network_trits
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters
+from tritforge.overlay.lowering import lower as lower_for
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import SPACES
 from tritforge.patches.patch import diff
-from tritforge.program import SPACES
 from tritforge.random_network import random_network
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from tritforge.core_timing import PE_LATENCY, CoreTiming, LayerShape, LayerTimes, Pipeline, Queue, Ring, Word
 from tritforge.cycle_model import predict
-from tritforge.issued_groups import issued_groups
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import Convolution, Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.issued_groups import issued_groups
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import random_layer_network, random_network
 from tritforge.resnet_network import resnet_network
 

@@ -13,8 +13,8 @@ from tritforge.cycle_model import predict
 from tritforge.design_space import memory_bits, model, name_of, parameter_sets, pareto
 from tritforge.energy_model import energy
 from tritforge.errors import CapacityError
-from tritforge.lowering import lower
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import random_network
 from tritforge.resnet_network import resnet_network
 

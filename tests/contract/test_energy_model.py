@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tritforge.energy_model import Activity, Energy, activity, energy
-from tritforge.issued_groups import issued_groups
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.issued_groups import issued_groups
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import random_network
 from tritforge.resnet_network import resnet_network
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tritforge.errors import DeviceError
 from tritforge.memory_port import ENTRY, MemoryImagePort, MemoryPort, PortState, read_entries
-from tritforge.program import SPACES, WORD_BITS
+from tritforge.overlay.program import SPACES, WORD_BITS
 
 SIZES = {"descriptors": 8, "bitmaps": 9, "affine": 10, "weights": 16}
 

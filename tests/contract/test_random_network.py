@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network import reference
 from tritforge.network.digest import network_digest
 from tritforge.network.network import INPUT, AveragePool, Convolution, Network, residual_stride
 from tritforge.network.pe_groups import nonzero_groups
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import (
     BIAS_LIMIT,
     KINDS,

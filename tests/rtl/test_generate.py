@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tritforge.descriptor import HEADER, LAYER
+from tritforge.overlay.descriptor import HEADER, LAYER
 from tritforge.rtl import generate
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from tritforge.compress.digits import load_digits
 from tritforge.cycle_model import predict
-from tritforge.lowering import lower
 from tritforge.network.file import load_network
 from tritforge.network.network import Network
 from tritforge.network.trit_order import network_trits, trit_count, with_trits
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import diff
 from tritforge.random_network import random_images, random_layer_network, random_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference

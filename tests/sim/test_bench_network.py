@@ -11,10 +11,10 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.errors import TritforgeError
-from tritforge.issued_groups import issued_groups
-from tritforge.lowering import lower
 from tritforge.network.network import Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.issued_groups import issued_groups
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 from tritforge.sim import bench_network
 from tritforge.sim.bench_network import Piece, pieces, pixels, summary

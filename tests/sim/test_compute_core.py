@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tritforge.network.network import Network
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.sim.core_simulation import CoreRun, simulate_core
 from tritforge.sim.random_equality import random_layers, random_networks
 

@@ -10,8 +10,8 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.cycle_model import predict
-from tritforge.lowering import lower
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
 from tritforge.results import read_result
 from tritforge.sim.bench_cycle_model import close, compare_cycles, random_cases, resnet_cases, summary

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from tritforge.errors import CapacityError
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import Network
-from tritforge.parameters import DEPTHS, AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.parameters import DEPTHS, AcceleratorParameters
 
 PesOption = Annotated[int, typer.Option("--pes", help="P: output pixels computed side by side (4, 8, 16 or 32).")]
 DepthsOption = Annotated[

@@ -12,9 +12,9 @@ from tritforge.cli.accelerator_options import DepthsOption, PesOption, with_dept
 from tritforge.cli.options import JsonOption, progress, write_result
 from tritforge.cli.processes import in_processes
 from tritforge.cli.step_folder import run_step
-from tritforge.lowering import fitting_parameters
 from tritforge.network.digest import network_digest
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.lowering import fitting_parameters
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.resnet_network import resnet_network
 
 group = typer.Typer(

@@ -14,7 +14,7 @@ from tritforge.cli import demo_steps as steps
 from tritforge.cli.options import JsonOption, progress, write_result
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.parameters import AcceleratorParameters
 
 if TYPE_CHECKING:
     from tritforge.cli.step_folder import Done

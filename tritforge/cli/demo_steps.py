@@ -19,7 +19,7 @@ from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
 from tritforge.network.network import Network
 from tritforge.network.reference import classify
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import network_version
 
 if TYPE_CHECKING:

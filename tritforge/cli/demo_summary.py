@@ -13,12 +13,12 @@ import numpy as np
 from tritforge.apply import plan_words
 from tritforge.cli.demo_steps import DEGREES, NETWORK, SHIFTED, UPDATED, load_images
 from tritforge.cli.step_folder import Done
-from tritforge.issued_groups import IssuedGroups, ideal_speedup, issued_groups
-from tritforge.lowering import lower
 from tritforge.network.file import load_network
 from tritforge.network.reference import classify
-from tritforge.parameters import AcceleratorParameters
-from tritforge.program import SPACES, WORD_BITS, OverlayProgram
+from tritforge.overlay.issued_groups import IssuedGroups, ideal_speedup, issued_groups
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.program import SPACES, WORD_BITS, OverlayProgram
 
 if TYPE_CHECKING:
     from rich.table import Table

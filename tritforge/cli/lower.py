@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tritforge import lowering
 from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for
 from tritforge.cli.options import JsonOption, write_result
 from tritforge.network.file import load_network
-from tritforge.program import save_program
+from tritforge.overlay import lowering
+from tritforge.overlay.program import save_program
 
 
 def register(app: typer.Typer) -> None:

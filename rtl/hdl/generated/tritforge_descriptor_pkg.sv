@@ -1,4 +1,4 @@
-// Generated from tritforge/descriptor.py by `python -m tritforge.rtl.generate`; do not edit.
+// Generated from tritforge/overlay/descriptor.py by `python -m tritforge.rtl.generate`; do not edit.
 
 /// Program header and layer descriptors as packed structs: {word 15, ..., word 0} cast to the struct.
 package tritforge_descriptor_pkg;

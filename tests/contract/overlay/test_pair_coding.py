@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tritforge.pair_coding import bit_planes, decode_words, encode_words
+from tritforge.overlay.pair_coding import bit_planes, decode_words, encode_words
 
 CODES = {
     (0, 0): 0b0000,

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tritforge.issued_groups import IssuedGroups, ideal_speedup, issued_groups
-from tritforge.lowering import fitting_parameters, lower
 from tritforge.network.network import INPUT, Convolution, Network
 from tritforge.network.pe_groups import group_weights
-from tritforge.pair_coding import bit_planes
-from tritforge.parameters import TILE_SHAPES, AcceleratorParameters
+from tritforge.overlay.issued_groups import IssuedGroups, ideal_speedup, issued_groups
+from tritforge.overlay.lowering import fitting_parameters, lower
+from tritforge.overlay.pair_coding import bit_planes
+from tritforge.overlay.parameters import TILE_SHAPES, AcceleratorParameters
 from tritforge.random_network import random_network
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritforge.map_layout import MapAllocator, map_layout
-from tritforge.parameters import TILE_SHAPES, AcceleratorParameters
+from tritforge.overlay.map_layout import MapAllocator, map_layout
+from tritforge.overlay.parameters import TILE_SHAPES, AcceleratorParameters
 
 
 @given(

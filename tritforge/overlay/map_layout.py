@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.parameters import AcceleratorParameters
 
 
 @dataclass(frozen=True)

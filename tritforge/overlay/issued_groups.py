@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tritforge.descriptor import FRAME_WORDS, KIND_CONVOLUTION, LAYER, unpack
-from tritforge.program import OverlayProgram
+from tritforge.overlay.descriptor import FRAME_WORDS, KIND_CONVOLUTION, LAYER, unpack
+from tritforge.overlay.program import OverlayProgram
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save
 
 from tritforge.errors import ProgramError
 from tritforge.files import atomic_write
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.parameters import AcceleratorParameters
 
 SCHEMA = 1
 SPACES = ("descriptors", "bitmaps", "affine", "weights")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from program_interpreter import run_program
 
-from tritforge.descriptor import FRAME_WORDS, LAYER, unpack
 from tritforge.errors import CapacityError
-from tritforge.lowering import fitting_parameters, lower, smallest_depths
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
 from tritforge.network.reference import run
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, unpack
+from tritforge.overlay.lowering import fitting_parameters, lower, smallest_depths
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
 
 ROOMY = AcceleratorParameters(pes=16, slots=8192)

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.descriptor import HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
 from tritforge.errors import CapacityError
-from tritforge.group_images import QUAD, group_images
-from tritforge.map_layout import MapAllocator, map_layout
 from tritforge.network.arithmetic import BIAS_BITS, SUM_BITS
 from tritforge.network.digest import network_digest
 from tritforge.network.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
-from tritforge.parameters import DEPTHS, SMALLEST_DEPTH, AcceleratorParameters
-from tritforge.program import OverlayProgram
+from tritforge.overlay.descriptor import HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
+from tritforge.overlay.group_images import QUAD, group_images
+from tritforge.overlay.map_layout import MapAllocator, map_layout
+from tritforge.overlay.parameters import DEPTHS, SMALLEST_DEPTH, AcceleratorParameters
+from tritforge.overlay.program import OverlayProgram
 
 
 @dataclass

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tritforge.network.network import INPUT, Convolution
 from tritforge.network.pe_groups import group_weights
-from tritforge.pair_coding import bit_planes, encode_words
-from tritforge.parameters import AcceleratorParameters
+from tritforge.overlay.pair_coding import bit_planes, encode_words
+from tritforge.overlay.parameters import AcceleratorParameters
 
 QUAD = 4
 """Channels of an image that every quad of channel lanes repeats."""
@@ -32,7 +32,7 @@ class GroupImages:
 def group_images(
     layer: Convolution, parameters: AcceleratorParameters, active: int = 0, every_group: bool = False
 ) -> GroupImages:
-    """Bitmap words and slots of a layer; see :func:`tritforge.lowering.lower` for the arguments."""
+    """Bitmap words and slots of a layer; see :func:`tritforge.overlay.lowering.lower` for the arguments."""
     trits = _lane_trits(layer, parameters)
     planes, outputs, groups = trits.shape[:3]
     stored, issued = _bitmaps(layer, trits, active, every_group)

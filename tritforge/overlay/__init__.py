@@ -1,0 +1,1 @@
+"""The overlay: an accelerator's parameters, memories and registers, and what a network looks like in them."""
