@@ -1,6 +1,6 @@
 """What a network costs on the accelerator by which of its PE groups are present, before it is ever exported.
 
-Cycles are those of :mod:`tritforge.cycle_model` for the structure that would be exported.
+Cycles are those of :mod:`tritforge.cost.cycle_model` for the structure that would be exported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tritforge.compress.group_sparsity import every_group
 from tritforge.compress.levels import integer_weights
 from tritforge.compress.model import Model
 from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
-from tritforge.cycle_model import predict
+from tritforge.cost.cycle_model import predict
 from tritforge.errors import RecipeError
 from tritforge.network.network import TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
 from tritforge.overlay.lowering import fitting_parameters, lower

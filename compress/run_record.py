@@ -22,7 +22,7 @@ from tritforge.compress.recipe import Recipe
 from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.train import LOG_FILE, TrainingRun
 from tritforge.compress.weight_penalty_clipping import group_norms
-from tritforge.cycle_model import predict
+from tritforge.cost.cycle_model import predict
 from tritforge.errors import ProgramError
 from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters, lower

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.cycle_model import predict
+from tritforge.cost.cycle_model import predict
 from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters

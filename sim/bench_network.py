@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.cycle_model import LayerPrediction, Prediction, predict
-from tritforge.energy_model import Energy, energy
+from tritforge.cost.cycle_model import LayerPrediction, Prediction, predict
+from tritforge.cost.energy_model import Energy, energy
 from tritforge.errors import TritforgeError
 from tritforge.network.network import Network
 from tritforge.overlay.issued_groups import ideal_speedup, issued_groups

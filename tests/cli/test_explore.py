@@ -10,7 +10,7 @@ import pytest
 
 from tritforge.cli import explore
 from tritforge.cli.main import run
-from tritforge.design_space import Row, model, pareto
+from tritforge.cost.design_space import Row, model, pareto
 from tritforge.network.file import save_network
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import random_network

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tritforge.design_space import Row
+from tritforge.cost.design_space import Row
 from tritforge.reports.design_space_picture import write_design_space_picture
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tritforge.compress.digits import load_digits
-from tritforge.cycle_model import predict
+from tritforge.cost.cycle_model import predict
 from tritforge.network.file import load_network
 from tritforge.network.network import Network
 from tritforge.network.trit_order import network_trits, trit_count, with_trits

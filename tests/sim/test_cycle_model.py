@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tritforge.cli.main import run
-from tritforge.cycle_model import predict
+from tritforge.cost.cycle_model import predict
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network

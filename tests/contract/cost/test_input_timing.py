@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritforge.input_timing import InputTiming
+from tritforge.cost.input_timing import InputTiming
 
 
 def cycle_by_cycle(words: int, beats: int, busy: set[int]) -> tuple[int, int]:

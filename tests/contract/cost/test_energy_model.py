@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from tritforge.energy_model import Activity, Energy, activity, energy
+from tritforge.cost.energy_model import Activity, Energy, activity, energy
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower

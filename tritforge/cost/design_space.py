@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
 
-from tritforge.cycle_model import predict
-from tritforge.energy_model import energy
+from tritforge.cost.cycle_model import predict
+from tritforge.cost.energy_model import energy
 from tritforge.network.network import Network
 from tritforge.overlay.descriptor import FRAME_WORDS
 from tritforge.overlay.lowering import lower, smallest_depths

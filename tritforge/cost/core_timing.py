@@ -1,4 +1,4 @@
-"""When each event happens in the compute core: the recurrences behind :mod:`tritforge.cycle_model`.
+"""When each event happens in the compute core: the recurrences behind :mod:`tritforge.cost.cycle_model`.
 
 Layers follow each other without a barrier, so that one object carries the state of every unit from layer to layer and
 from image to image. An event that writes a register in cycle ``t`` is seen by others from ``t + 1``; constants below

@@ -1,4 +1,4 @@
-"""When the pixels of a row of images come in: the image input's part of :mod:`tritforge.cycle_model`.
+"""When the pixels of a row of images come in: the image input's part of :mod:`tritforge.cost.cycle_model`.
 
 A word of a feature map is collected from one or more beats of the stream and written in the first cycle in which no
 windows are read; the beat that completes the next word waits for that, the ones before it do not (``image_input`` and

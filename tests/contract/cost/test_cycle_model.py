@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tritforge.core_timing import PE_LATENCY, CoreTiming, LayerShape, LayerTimes, Pipeline, Queue, Ring, Word
-from tritforge.cycle_model import predict
+from tritforge.cost.core_timing import PE_LATENCY, CoreTiming, LayerShape, LayerTimes, Pipeline, Queue, Ring, Word
+from tritforge.cost.cycle_model import predict
 from tritforge.network.network import Convolution, Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.overlay.issued_groups import issued_groups

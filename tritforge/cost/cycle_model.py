@@ -14,7 +14,7 @@ Where the cycles of an image go:
 * **Between images.** The next image begins likewise, while the last layers of the one before end; or it waits for the
   image input where that is slower.
 
-The recurrences are those of :mod:`tritforge.core_timing`; nothing in them was fitted to measurements. Times are in
+The recurrences are those of :mod:`tritforge.cost.core_timing`; nothing in them was fitted to measurements. Times are in
 clock cycles throughout.
 """
 
@@ -25,8 +25,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from tritforge.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
-from tritforge.input_timing import InputTiming
+from tritforge.cost.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
+from tritforge.cost.input_timing import InputTiming
 from tritforge.network.pe_groups import TAPS
 from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
 from tritforge.overlay.parameters import AcceleratorParameters

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritforge.cycle_model import predict
-from tritforge.design_space import memory_bits, model, name_of, parameter_sets, pareto
-from tritforge.energy_model import energy
+from tritforge.cost.cycle_model import predict
+from tritforge.cost.design_space import memory_bits, model, name_of, parameter_sets, pareto
+from tritforge.cost.energy_model import energy
 from tritforge.errors import CapacityError
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters

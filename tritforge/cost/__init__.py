@@ -1,0 +1,1 @@
+"""What a network costs on an accelerator: cycles and energy by models, over a space of designs."""
