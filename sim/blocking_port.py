@@ -13,7 +13,7 @@ import numpy as np
 from cocotb.task import resume
 from numpy.typing import NDArray
 
-from tritforge.memory_port import ENTRY, Entries, PortState, Words
+from tritforge.device.memory_port import ENTRY, Entries, PortState, Words
 from tritforge.overlay import register_map as rm
 from tritforge.overlay.program import SPACES
 from tritforge.overlay.register_map import Register, State
@@ -23,7 +23,7 @@ STATES = {State.EMPTY: PortState.EMPTY, State.LOADING: PortState.STOPPED, State.
 
 
 class BlockingMemoryPort:
-    """``tritforge.memory_port.MemoryPort`` over :class:`AxiMemoryPort`, for use inside ``cocotb.task.bridge``."""
+    """``tritforge.device.memory_port.MemoryPort`` over :class:`AxiMemoryPort`, for use inside ``cocotb.task.bridge``."""
 
     def __init__(self, port: AxiMemoryPort) -> None:
         self._port = port

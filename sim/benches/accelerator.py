@@ -20,7 +20,7 @@ from cocotb.task import Task, bridge
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
-from tritforge.apply import apply_patch
+from tritforge.device.apply import apply_patch
 from tritforge.errors import DeviceError, TritforgeError
 from tritforge.files import atomic_write
 from tritforge.network.file import load_network, save_network

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from network_samples import changed, tiny_network
 
+from tritforge.device.journal import Journal
 from tritforge.errors import DeviceError, NetworkError, PatchError
-from tritforge.journal import Journal
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
 from tritforge.patches.patch import diff, network_version

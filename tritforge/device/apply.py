@@ -13,8 +13,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from tritforge.device.memory_port import ENTRY, Entries, MemoryPort, PortState, Words, read_entries
 from tritforge.errors import DeviceError, PatchError
-from tritforge.memory_port import ENTRY, Entries, MemoryPort, PortState, Words, read_entries
 from tritforge.network.network import Network
 from tritforge.overlay.program import SPACES
 from tritforge.patches.file import read_patch_file

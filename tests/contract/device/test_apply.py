@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from network_samples import changed, tiny_network
 
-from tritforge.apply import AppliedPatch, apply_patch, plan_words
+from tritforge.device.apply import AppliedPatch, apply_patch, plan_words
+from tritforge.device.memory_port import MemoryImagePort, PortState
 from tritforge.errors import DeviceError, PatchError, TritforgeError
-from tritforge.memory_port import MemoryImagePort, PortState
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
 from tritforge.network.trit_order import network_trits

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tritforge.device.memory_port import ENTRY, MemoryImagePort, MemoryPort, PortState, read_entries
 from tritforge.errors import DeviceError
-from tritforge.memory_port import ENTRY, MemoryImagePort, MemoryPort, PortState, read_entries
 from tritforge.overlay.program import SPACES, WORD_BITS
 
 SIZES = {"descriptors": 8, "bitmaps": 9, "affine": 10, "weights": 16}

@@ -1,0 +1,1 @@
+"""The accelerator as a device: ports, updates and the persistent copy of what it holds."""
