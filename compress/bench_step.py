@@ -15,7 +15,7 @@ import torch
 from tritforge.compress.recipe import Recipe
 from tritforge.compress.restored import build_model
 from tritforge.compress.train import make_optimizer, training_step
-from tritforge.resnet_network import IMAGE, IMAGE_ZERO
+from tritforge.samples.resnet_network import IMAGE, IMAGE_ZERO
 
 CLASSES = 10
 WARM_UP = 2

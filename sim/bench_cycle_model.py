@@ -16,7 +16,7 @@ from tritforge.cost.cycle_model import predict
 from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.resnet_network import DEPTHS, resnet_network
+from tritforge.samples.resnet_network import DEPTHS, resnet_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob
 from tritforge.sim.bench_network import pixels
 from tritforge.sim.random_equality import random_networks

@@ -19,8 +19,8 @@ from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import diff, full_update_bytes
-from tritforge.random_network import random_images, random_network
 from tritforge.results import Result, write_result
+from tritforge.samples.random_network import random_images, random_network
 
 
 def made_up_demo(root: Path, seed: int = 5) -> Demo:

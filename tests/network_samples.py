@@ -10,7 +10,7 @@ from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
 from tritforge.network.pe_groups import group_weights, nonzero_groups, ungroup_weights
 from tritforge.network.trit_order import network_trits, with_trits
-from tritforge.random_network import random_layer_network, random_network
+from tritforge.samples.random_network import random_layer_network, random_network
 
 
 def tiny_network(seed: int = 0, group_channels: int = 4) -> Network:

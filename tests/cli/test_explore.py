@@ -13,7 +13,7 @@ from tritforge.cli.main import run
 from tritforge.cost.design_space import Row, model, pareto
 from tritforge.network.file import save_network
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.random_network import random_network
+from tritforge.samples.random_network import random_network
 
 NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32)
 

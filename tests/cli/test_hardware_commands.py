@@ -15,7 +15,7 @@ from tritforge.network.network import AveragePool, Convolution, InputSpec, Netwo
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import load_program
-from tritforge.random_network import random_network
+from tritforge.samples.random_network import random_network
 
 NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32)
 

@@ -15,7 +15,7 @@ from tritforge.network.trit_order import network_trits, trit_count, with_trits
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import diff
-from tritforge.random_network import random_images, random_layer_network, random_network
+from tritforge.samples.random_network import random_images, random_layer_network, random_network
 from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
 
 DIGITS = Path(__file__).parents[2] / "reports" / "networks" / "digits.safetensors"

@@ -15,7 +15,7 @@ from tritforge.network.network import Network
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.resnet_network import resnet_network
+from tritforge.samples.resnet_network import resnet_network
 from tritforge.sim import bench_network
 from tritforge.sim.bench_network import Piece, pieces, pixels, summary
 

@@ -12,8 +12,8 @@ from tritforge.cli.main import run
 from tritforge.cost.cycle_model import predict
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
 from tritforge.results import read_result
+from tritforge.samples.random_network import KINDS, random_images, random_layer_network, random_network
 from tritforge.sim.bench_cycle_model import close, compare_cycles, random_cases, resnet_cases, summary
 from tritforge.sim.core_simulation import simulate_core
 

@@ -15,7 +15,7 @@ from tritforge.cli.step_folder import run_step
 from tritforge.network.digest import network_digest
 from tritforge.overlay.lowering import fitting_parameters
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.resnet_network import resnet_network
+from tritforge.samples.resnet_network import resnet_network
 
 group = typer.Typer(
     help="Measure the accelerator, and a step of training, each time with its baseline in the same run.",

@@ -16,7 +16,7 @@ from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network
 from tritforge.network.network import Network
 from tritforge.overlay.parameters import DEPTHS, AcceleratorParameters
-from tritforge.resnet_network import resnet_network
+from tritforge.samples.resnet_network import resnet_network
 
 PES, GROUP_CHANNELS, BITS, PASS_OUTPUTS = [4, 8, 16, 32], [8, 16], [8, 16], [32, 64, 128]
 

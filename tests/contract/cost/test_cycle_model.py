@@ -12,8 +12,8 @@ from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.random_network import random_layer_network, random_network
-from tritforge.resnet_network import resnet_network
+from tritforge.samples.random_network import random_layer_network, random_network
+from tritforge.samples.resnet_network import resnet_network
 
 
 def word(active: int, **place: bool) -> Word:

@@ -15,8 +15,8 @@ from tritforge.cost.energy_model import energy
 from tritforge.errors import CapacityError
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.random_network import random_network
-from tritforge.resnet_network import resnet_network
+from tritforge.samples.random_network import random_network
+from tritforge.samples.resnet_network import resnet_network
 
 
 def test_every_combination_once() -> None:

@@ -12,8 +12,8 @@ from tritforge.network.network import AveragePool, Convolution, InputSpec, Netwo
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.random_network import random_network
-from tritforge.resnet_network import resnet_network
+from tritforge.samples.random_network import random_network
+from tritforge.samples.resnet_network import resnet_network
 
 PARAMETERS = AcceleratorParameters(pes=16)
 

@@ -18,7 +18,7 @@ from tritforge.overlay.lowering import lower as lower_for
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import SPACES
 from tritforge.patches.patch import diff
-from tritforge.random_network import random_network
+from tritforge.samples.random_network import random_network
 
 
 @dataclass

@@ -11,7 +11,7 @@ from network_samples import any_network, tiny_network
 from tritforge.errors import NetworkError
 from tritforge.network.network import AveragePool, Convolution, Network
 from tritforge.network.reference import active_weights, classify, convolve, logits, run, run_layer
-from tritforge.random_network import KINDS, random_images, random_layer_network
+from tritforge.samples.random_network import KINDS, random_images, random_layer_network
 
 
 def directly(network: Network, layer: Convolution | AveragePool, maps: dict[str, np.ndarray], n: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from tritforge.overlay.issued_groups import IssuedGroups, ideal_speedup, issued_
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.pair_coding import bit_planes
 from tritforge.overlay.parameters import TILE_SHAPES, AcceleratorParameters
-from tritforge.random_network import random_network
+from tritforge.samples.random_network import random_network
 
 
 def counted(network: Network, layer: Convolution, parameters: AcceleratorParameters) -> tuple[int, int, int]:

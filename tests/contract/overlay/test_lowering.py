@@ -15,7 +15,7 @@ from tritforge.network.reference import run
 from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, unpack
 from tritforge.overlay.lowering import fitting_parameters, lower, smallest_depths
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
+from tritforge.samples.random_network import KINDS, random_images, random_layer_network, random_network
 
 ROOMY = AcceleratorParameters(pes=16, slots=8192)
 

@@ -9,7 +9,7 @@ from tritforge.network.network import INPUT, AveragePool, Convolution, Network, 
 from tritforge.network.pe_groups import nonzero_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.random_network import (
+from tritforge.samples.random_network import (
     BIAS_LIMIT,
     KINDS,
     random_images,

@@ -1,0 +1,1 @@
+"""Networks made for tests and measurements."""
