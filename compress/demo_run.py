@@ -109,7 +109,7 @@ def train_demo(seed: int, out_dir: str | Path, progress: Progress | None = None)
     Args:
         seed: of both runs.
         out_dir: gets ``full_precision/`` and ``ternary/``, run folders, the latter with ``network.safetensors``.
-        progress: display, such as :func:`tritforge.cli.options.progress`.
+        progress: display, such as :func:`tritforge.cli.shared.options.progress`.
     """
     out_dir = Path(out_dir)
     full = _train(FLOAT_RECIPE, seed, out_dir / "full_precision", "full-precision training", progress)
@@ -151,7 +151,7 @@ def update_demo(
         patch_path: where to write the patch file, if anywhere.
         degrees: the recorded shift.
         seed: of the order of the data.
-        progress: display, such as :func:`tritforge.cli.options.progress`.
+        progress: display, such as :func:`tritforge.cli.shared.options.progress`.
     """
     checkpoint = load_checkpoint(run_folder)
     torch.set_num_threads(checkpoint.recipe.threads)  # as in training, so that an update repeats bit for bit

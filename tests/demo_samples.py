@@ -11,7 +11,7 @@ from network_samples import changed
 
 from tritforge.cli.demo_steps import NETWORK, PATCH, SHIFTED, UPDATED
 from tritforge.cli.demo_summary import Demo, demo_details, demo_metrics
-from tritforge.cli.step_folder import Done
+from tritforge.cli.shared.step_folder import Done
 from tritforge.network.file import save_network
 from tritforge.network.reference import classify
 from tritforge.network.trit_order import network_trits

@@ -14,7 +14,7 @@ from tritforge.cli import demo as command
 from tritforge.cli.demo_steps import NETWORK, PATCH, UPDATED, Settings, one_byte_flipped, patch_step
 from tritforge.cli.demo_summary import demo_details, demo_metrics, demo_table
 from tritforge.cli.main import run
-from tritforge.cli.step_folder import Done
+from tritforge.cli.shared.step_folder import Done
 from tritforge.errors import PatchError, TritforgeError
 from tritforge.network.file import load_network
 from tritforge.network.network import group_sparsity

@@ -15,8 +15,9 @@ import pytest
 import typer
 
 from tritforge.cli import app as application
-from tritforge.cli import main, options
-from tritforge.cli.options import JsonOption, write_result
+from tritforge.cli import main
+from tritforge.cli.shared import options
+from tritforge.cli.shared.options import JsonOption, write_result
 from tritforge.errors import NetworkError
 
 

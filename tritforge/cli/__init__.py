@@ -11,7 +11,7 @@ A command named ``lower`` lives in ``tritforge/cli/lower.py`` and is found there
 
     import typer
 
-    from tritforge.cli.options import JsonOption, progress, write_result
+    from tritforge.cli.shared.options import JsonOption, progress, write_result
 
 
     def register(app: typer.Typer) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tritforge.cli.accelerator_options import DepthsOption, PesOption, with_depths
-from tritforge.cli.options import JsonOption, progress, write_result
-from tritforge.cli.processes import in_processes
-from tritforge.cli.step_folder import run_step
+from tritforge.cli.shared.accelerator_options import DepthsOption, PesOption, with_depths
+from tritforge.cli.shared.options import JsonOption, progress, write_result
+from tritforge.cli.shared.processes import in_processes
+from tritforge.cli.shared.step_folder import run_step
 from tritforge.network.digest import network_digest
 from tritforge.overlay.lowering import fitting_parameters
 from tritforge.overlay.parameters import AcceleratorParameters

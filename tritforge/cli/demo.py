@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tritforge.cli import demo_steps as steps
-from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write
 from tritforge.overlay.parameters import AcceleratorParameters
 
 if TYPE_CHECKING:
-    from tritforge.cli.step_folder import Done
+    from tritforge.cli.shared.step_folder import Done
 
 
 def register(app: typer.Typer) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tritforge.cli.options import progress
-from tritforge.cli.step_folder import Done, run_step
+from tritforge.cli.shared.options import progress
+from tritforge.cli.shared.step_folder import Done, run_step
 from tritforge.errors import TritforgeError
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.cli.shared.options import JsonOption, progress, write_result
 
 
 def register(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import RecipeError
 
 group = typer.Typer(

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tritforge.cli.options import JsonOption, progress, write_result
-from tritforge.cli.processes import in_processes
-from tritforge.cli.step_folder import run_step
+from tritforge.cli.shared.options import JsonOption, progress, write_result
+from tritforge.cli.shared.processes import in_processes
+from tritforge.cli.shared.step_folder import run_step
 from tritforge.cost.design_space import Row, model, name_of, parameter_sets, pareto
 from tritforge.errors import CapacityError, TritforgeError
 from tritforge.network.digest import network_digest

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for
-from tritforge.cli.options import JsonOption, write_result
+from tritforge.cli.shared.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for
+from tritforge.cli.shared.options import JsonOption, write_result
 from tritforge.network.file import load_network
 from tritforge.overlay import lowering
 from tritforge.overlay.program import save_program

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tritforge.cli.accelerator_options import PesOption
-from tritforge.cli.options import JsonOption, write_result
-from tritforge.cli.patch_simulation import simulate_patch
+from tritforge.cli.shared.accelerator_options import PesOption
+from tritforge.cli.shared.options import JsonOption, write_result
+from tritforge.cli.shared.patch_simulation import simulate_patch
 from tritforge.errors import PatchError
 from tritforge.files import atomic_write, reason
 from tritforge.network.digest import network_digest

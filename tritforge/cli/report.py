@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tritforge.cli.options import JsonOption, write_result
+from tritforge.cli.shared.options import JsonOption, write_result
 from tritforge.errors import TritforgeError
 from tritforge.results import read_result
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tritforge.cli.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for, check_fits
-from tritforge.cli.network_images import network_images
-from tritforge.cli.options import JsonOption, progress, write_result
+from tritforge.cli.shared.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for, check_fits
+from tritforge.cli.shared.network_images import network_images
+from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network
 from tritforge.network.network import group_sparsity

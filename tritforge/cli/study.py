@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tritforge.cli.options import progress
+from tritforge.cli.shared.options import progress
 
 group = typer.Typer(
     help="Repeat the studies on digits behind the recipes. Each goes on where its result file stands.",

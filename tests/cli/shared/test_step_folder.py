@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from import_arrows import ROOMS
 
-from tritforge.cli import step_folder
-from tritforge.cli.step_folder import Done, run_step
+from tritforge.cli.shared import step_folder
+from tritforge.cli.shared.step_folder import Done, run_step
 from tritforge.errors import TritforgeError
 
 

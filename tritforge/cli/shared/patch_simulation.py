@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
-from tritforge.cli.accelerator_options import accelerator_for, check_fits
-from tritforge.cli.network_images import network_images
-from tritforge.cli.options import progress
+from tritforge.cli.shared.accelerator_options import accelerator_for, check_fits
+from tritforge.cli.shared.network_images import network_images
+from tritforge.cli.shared.options import progress
 from tritforge.errors import DeviceError
 from tritforge.network.network import Network
 from tritforge.patches.patch import network_version
