@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from network_samples import changed
 
-from tritforge.cli.demo_steps import NETWORK, PATCH, SHIFTED, UPDATED
-from tritforge.cli.demo_summary import Demo, demo_details, demo_metrics
+from tritforge.cli.demo.steps import NETWORK, PATCH, SHIFTED, UPDATED
+from tritforge.cli.demo.summary import Demo, demo_details, demo_metrics
 from tritforge.cli.shared.step_folder import Done
 from tritforge.network.file import save_network
 from tritforge.network.reference import classify

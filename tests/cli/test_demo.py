@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from demo_samples import made_up_demo, write_made_up_demo
 
-from tritforge.cli import demo as command
-from tritforge.cli.demo_steps import NETWORK, PATCH, UPDATED, Settings, one_byte_flipped, patch_step
-from tritforge.cli.demo_summary import demo_details, demo_metrics, demo_table
+from tritforge.cli.demo import command
+from tritforge.cli.demo.steps import NETWORK, PATCH, UPDATED, Settings, one_byte_flipped, patch_step
+from tritforge.cli.demo.summary import demo_details, demo_metrics, demo_table
 from tritforge.cli.main import run
 from tritforge.cli.shared.step_folder import Done
 from tritforge.errors import PatchError, TritforgeError

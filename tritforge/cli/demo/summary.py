@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tritforge.cli.demo_steps import DEGREES, NETWORK, SHIFTED, UPDATED, load_images
+from tritforge.cli.demo.steps import DEGREES, NETWORK, SHIFTED, UPDATED, load_images
 from tritforge.cli.shared.step_folder import Done
 from tritforge.device.apply import plan_words
 from tritforge.network.file import load_network

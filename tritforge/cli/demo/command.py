@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tritforge.cli import demo_steps as steps
+from tritforge.cli.demo import steps
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write
@@ -41,7 +41,7 @@ def demo(
     json: JsonOption = None,
 ) -> None:
     """Run the whole tour; run again, it goes on where it stopped and repeats nothing that still holds."""
-    from tritforge.cli.demo_summary import Demo, demo_details, demo_metrics, demo_table
+    from tritforge.cli.demo.summary import Demo, demo_details, demo_metrics, demo_table
 
     settings = steps.Settings(seed, AcceleratorParameters(pes=pes), images)
     build = _Build(settings.parameters)
