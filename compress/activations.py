@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tritforge.compress.workers import largest_of_all
+from tritforge.compress.run.workers import largest_of_all
 
 
 def round_half_up(values: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tritforge.compress.checkpoint import Checkpoint, CheckpointError
 from tritforge.compress.evaluation import track_scales
 from tritforge.compress.export import export_network
 from tritforge.compress.model import Model
 from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.run.checkpoint import Checkpoint, CheckpointError
 from tritforge.compress.ternary import ternary_scale
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.dataset import Dataset
 from tritforge.compress.evaluation import accuracy, model_accuracy
 from tritforge.compress.export import export_network
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.recipe import Recipe, parse_recipe
 from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.run.checkpoint import load_checkpoint
+from tritforge.compress.run.recipe import Recipe, parse_recipe
 from tritforge.compress.train import recipe_dataset
 from tritforge.errors import DataError
 from tritforge.network.file import load_network

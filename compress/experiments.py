@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tritforge.compress.recipe import Recipe, load_recipe, replace_values
+from tritforge.compress.run.recipe import Recipe, load_recipe, replace_values
 from tritforge.compress.sources import data_place
 from tritforge.errors import DataError, RecipeError
 

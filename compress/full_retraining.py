@@ -20,7 +20,7 @@ from tritforge.compress.evaluation import settle_statistics, track_scales
 from tritforge.compress.export import export_network
 from tritforge.compress.model import Model
 from tritforge.compress.partial_update import UpdateSettings, training_batches
-from tritforge.compress.schedules import one_cycle
+from tritforge.compress.run.schedules import one_cycle
 from tritforge.network.network import Network
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tritforge.compress import stage_kernels
 from tritforge.compress.activations import ActivationQuantiser
-from tritforge.compress.workers import largest_of_all
+from tritforge.compress.run.workers import largest_of_all
 
 ROWS = torch.channels_last
 

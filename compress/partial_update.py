@@ -31,7 +31,7 @@ from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import ternary_weights
 from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.model import Model
-from tritforge.compress.schedules import one_cycle
+from tritforge.compress.run.schedules import one_cycle
 from tritforge.errors import DataError, NetworkError, RecipeError
 from tritforge.network.network import Network
 

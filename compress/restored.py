@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 
 from tritforge.compress.catalogue import build_topology
-from tritforge.compress.checkpoint import Checkpoint, CheckpointError
 from tritforge.compress.model import Model
-from tritforge.compress.recipe import Recipe
+from tritforge.compress.run.checkpoint import Checkpoint, CheckpointError
+from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.ternary import TernaryScale
 
 

@@ -18,8 +18,8 @@ from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import kept_weights, zero_fraction
 from tritforge.compress.model import Model
-from tritforge.compress.recipe import Recipe
 from tritforge.compress.recorded_runs import COMMAND
+from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.train import LOG_FILE, TrainingRun
 from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.cost.cycle_model import predict

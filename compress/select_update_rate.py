@@ -20,9 +20,9 @@ from tritforge.compress.export import export_network
 from tritforge.compress.full_retraining import full_retraining
 from tritforge.compress.model import Model
 from tritforge.compress.partial_update import UpdateSettings, partial_update
-from tritforge.compress.recipe import load_recipe
 from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.recorded_shift import turned
+from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.select_penalty import without_test
 from tritforge.compress.train import recipe_dataset, train
 from tritforge.network.network import Network

@@ -23,20 +23,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tritforge.compress.augmentation import Augmentation, Draws, draws_of_epoch
-from tritforge.compress.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.dataset import Dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
 from tritforge.compress.evaluation import Change, ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
 from tritforge.compress.model import Model
-from tritforge.compress.recipe import FIELDS, NOT_DECISIVE, Recipe
 from tritforge.compress.restored import build_model
-from tritforge.compress.run_lock import locked
-from tritforge.compress.schedules import learning_rate
+from tritforge.compress.run.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
+from tritforge.compress.run.lock import locked
+from tritforge.compress.run.recipe import FIELDS, NOT_DECISIVE, Recipe
+from tritforge.compress.run.schedules import learning_rate
+from tritforge.compress.run.workers import Workers, joined, workers_around
 from tritforge.compress.sources import load_dataset
 from tritforge.compress.target_pruning import TargetPruning, target_pruning
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
-from tritforge.compress.workers import Workers, joined, workers_around
 from tritforge.errors import RecipeError
 from tritforge.files import atomic_write
 

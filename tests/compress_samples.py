@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tritforge.compress.dataset import Dataset
-from tritforge.compress.recipe import Recipe
+from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.sources import load_dataset
 
 SMALL = Recipe(

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tritforge.compress.experiments import method_recipe
-from tritforge.compress.recipe import Recipe
+from tritforge.compress.run.recipe import Recipe
 
 
 def write_small_pack(path: Path, train: int = 48, test: int = 15) -> Path:

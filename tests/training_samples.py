@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tritforge.compress.experiments import run_name, setting
-from tritforge.compress.recipe import Recipe
 from tritforge.compress.recorded_runs import COMMAND
+from tritforge.compress.run.recipe import Recipe
 from tritforge.results import Result
 
 WIDTHS = (16, 32, 64)

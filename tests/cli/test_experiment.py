@@ -7,7 +7,7 @@ import pytest
 from experiment_samples import write_small_pack
 
 from tritforge.cli.main import run
-from tritforge.compress.run_lock import locked
+from tritforge.compress.run.lock import locked
 from tritforge.results import read_result
 
 

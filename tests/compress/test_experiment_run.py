@@ -14,7 +14,6 @@ from experiment_samples import small_run, write_small_pack
 
 from tritforge.cli.main import run
 from tritforge.compress import experiment_run
-from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.dataset import Dataset
 from tritforge.compress.distillation import state_digest
 from tritforge.compress.evaluation import model_accuracy
@@ -23,9 +22,10 @@ from tritforge.compress.experiments import METHODS, Experiment, method_recipe, r
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
 from tritforge.compress.model import Model
-from tritforge.compress.recipe import Recipe, parse_recipe
 from tritforge.compress.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
 from tritforge.compress.restored import build_model
+from tritforge.compress.run.checkpoint import load_checkpoint
+from tritforge.compress.run.recipe import Recipe, parse_recipe
 from tritforge.compress.run_record import (
     history,
     predicted_cycles,

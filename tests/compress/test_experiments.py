@@ -19,7 +19,7 @@ from tritforge.compress.experiments import (
     run_name,
     with_seeds,
 )
-from tritforge.compress.recipe import load_recipe, parse_recipe, recipe_names
+from tritforge.compress.run.recipe import load_recipe, parse_recipe, recipe_names
 from tritforge.errors import DataError, RecipeError
 
 ALL = [run for schedule in SCHEDULES for one in experiments(schedule).values() for run in one.runs]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pruning_samples import LATENCY, TARGET, empty_groups, exported_cycles, model_of
 
-from tritforge.compress.checkpoint import load_checkpoint
 from tritforge.compress.group_sparsity import present_groups
+from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within, target_pruning
 from tritforge.compress.train import train
 from tritforge.compress.weight_penalty_clipping import weight_penalty

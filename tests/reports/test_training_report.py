@@ -15,7 +15,7 @@ from page_reader import Page
 from training_samples import made_up
 
 from tritforge.compress.experiments import experiments, method_of, setting
-from tritforge.compress.recipe import Recipe
+from tritforge.compress.run.recipe import Recipe
 from tritforge.errors import ResultFileError, TritforgeError
 from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6
 from tritforge.reports.target_tables import (

@@ -72,7 +72,7 @@ def run(
     from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
     from tritforge.compress.experiments import data_values, run_name
     from tritforge.compress.recorded_runs import missing_runs
-    from tritforge.compress.run_lock import RunBusyError
+    from tritforge.compress.run.lock import RunBusyError
 
     deadline = None if budget is None else context.find_root().obj + 60 * budget
     given: dict[str, Any] = {

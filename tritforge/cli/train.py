@@ -44,10 +44,10 @@ def train(
     """
     from dataclasses import asdict
 
-    from tritforge.compress.recipe import load_recipe, replace_values
+    from tritforge.compress.run.recipe import load_recipe, replace_values
+    from tritforge.compress.run.workers import workers_around
     from tritforge.compress.train import recipe_dataset, remaining_steps
     from tritforge.compress.train import train as train_recipe
-    from tritforge.compress.workers import workers_around
 
     resolved = load_recipe(recipe, override or [])
     given = {"seed": seed, "data_folder": data_folder}

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tritforge.compress.recipe import FIELDS, Recipe, load_recipe, parse_recipe, recipe_names
+from tritforge.compress.run.recipe import FIELDS, Recipe, load_recipe, parse_recipe, recipe_names
 from tritforge.errors import RecipeError
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tritforge.cli.main import run
 from tritforge.compress.augmentation import Augmentation, draws_of_epoch
-from tritforge.compress.checkpoint import load_checkpoint
+from tritforge.compress.run.checkpoint import load_checkpoint
+from tritforge.compress.run.workers import Workers
 from tritforge.compress.train import train
-from tritforge.compress.workers import Workers
 from tritforge.errors import RecipeError
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from tritforge.compress.recipe import Recipe, replace_values
-from tritforge.compress.workers import workers_around
+from tritforge.compress.run.recipe import Recipe, replace_values
+from tritforge.compress.run.workers import workers_around
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
 

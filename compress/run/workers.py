@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from tritforge.compress.recipe import Recipe
+from tritforge.compress.run.recipe import Recipe
 from tritforge.errors import RecipeError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tritforge.compress.recipe import Recipe
+from tritforge.compress.run.recipe import Recipe
 
 
 def one_cycle(step: int, total: int, peak: float, warmup_fraction: float) -> float:

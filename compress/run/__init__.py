@@ -1,0 +1,1 @@
+"""The ground floor of training: recipes, checkpoints, run folders, processes."""
