@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.model import Model
 from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint

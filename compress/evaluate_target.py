@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.evaluation import accuracy, model_accuracy
 from tritforge.compress.export import export_network
 from tritforge.compress.integer_evaluation import IntegerEvaluator

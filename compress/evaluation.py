@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tritforge.compress.activations import ActivationQuantiser
-from tritforge.compress.dataset import Split
+from tritforge.compress.data.dataset import Split
 from tritforge.compress.model import Model
 
 BATCH = 256

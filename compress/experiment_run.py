@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.experiments import find_run, run_name
 from tritforge.compress.recorded_runs import NOT_COMPARED, missing_runs, record_path
 from tritforge.compress.run.recipe import Recipe

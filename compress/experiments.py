@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tritforge.compress.data.sources import data_place
 from tritforge.compress.run.recipe import Recipe, load_recipe, replace_values
-from tritforge.compress.sources import data_place
 from tritforge.errors import DataError, RecipeError
 
 FLOAT_BITS = 32

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tritforge.compress.dataset import PIXEL_BITS
+from tritforge.compress.data.dataset import PIXEL_BITS
 from tritforge.compress.levels import as_float64, as_int16, integer_weights
 from tritforge.compress.model import INPUT_SCALE, Model
 from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from tritforge.compress.agreement import Agreement, compare
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.dataset import Dataset
+from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import export_network
 from tritforge.compress.model import Model
 from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import load_checkpoint, save_checkpoint
-from tritforge.compress.sources import load_dataset
 from tritforge.compress.train import CHECKPOINT_FILE
 from tritforge.errors import NetworkError
 from tritforge.network.digest import network_digest

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from tritforge.compress.dataset import Split
+from tritforge.compress.data.dataset import Split
 from tritforge.compress.deployed import stored_weights
 from tritforge.compress.evaluation import settle_statistics, track_scales
 from tritforge.compress.export import export_network

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.dataset import PIXEL_BITS
+from tritforge.compress.data.dataset import PIXEL_BITS
 from tritforge.compress.group_sparsity import every_group
 from tritforge.compress.levels import integer_weights
 from tritforge.compress.model import Model

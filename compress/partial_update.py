@@ -25,7 +25,7 @@ from tritforge.compress.contributions import (
     local_contribution,
     select_largest,
 )
-from tritforge.compress.dataset import Split
+from tritforge.compress.data.dataset import Split
 from tritforge.compress.deployed import freeze, stored_weights
 from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import ternary_weights

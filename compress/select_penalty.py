@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tritforge.compress.dataset import Dataset, Split, hold_out, join
+from tritforge.compress.data.dataset import Dataset, Split, hold_out, join
+from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.run.recipe import Recipe, load_recipe
-from tritforge.compress.sources import load_dataset
 from tritforge.compress.train import steps_per_epoch, train
 from tritforge.results import Result
 

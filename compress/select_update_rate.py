@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tritforge.compress.dataset import Split, join
+from tritforge.compress.data.dataset import Split, join
+from tritforge.compress.data.recorded_shift import turned
 from tritforge.compress.demo_run import TERNARY_RECIPE, integer_accuracy
 from tritforge.compress.deployed import deployed_model
 from tritforge.compress.export import export_network
@@ -21,7 +22,6 @@ from tritforge.compress.full_retraining import full_retraining
 from tritforge.compress.model import Model
 from tritforge.compress.partial_update import UpdateSettings, partial_update
 from tritforge.compress.recorded_pieces import Pieces, record_pieces
-from tritforge.compress.recorded_shift import turned
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.select_penalty import without_test
 from tritforge.compress.train import recipe_dataset, train

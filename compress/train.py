@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tritforge.compress.augmentation import Augmentation, Draws, draws_of_epoch
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.augmentation import Augmentation, Draws, draws_of_epoch
+from tritforge.compress.data.dataset import Dataset
+from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
 from tritforge.compress.evaluation import Change, ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
@@ -34,7 +35,6 @@ from tritforge.compress.run.lock import locked
 from tritforge.compress.run.recipe import FIELDS, NOT_DECISIVE, Recipe
 from tritforge.compress.run.schedules import learning_rate
 from tritforge.compress.run.workers import Workers, joined, workers_around
-from tritforge.compress.sources import load_dataset
 from tritforge.compress.target_pruning import TargetPruning, target_pruning
 from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.errors import RecipeError

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.dataset import Dataset
+from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.run.recipe import Recipe
-from tritforge.compress.sources import load_dataset
 
 SMALL = Recipe(
     widths=(16, 32),

@@ -14,7 +14,7 @@ from experiment_samples import small_run, write_small_pack
 
 from tritforge.cli.main import run
 from tritforge.compress import experiment_run
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.distillation import state_digest
 from tritforge.compress.evaluation import model_accuracy
 from tritforge.compress.experiment_run import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run

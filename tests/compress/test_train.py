@@ -12,7 +12,7 @@ import pytest
 import torch
 from compress_samples import SMALL, small_digits
 
-from tritforge.compress.augmentation import draws_of_epoch
+from tritforge.compress.data.augmentation import draws_of_epoch
 from tritforge.compress.model import INPUT_SCALE
 from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tritforge.compress.digits import load_digits
+from tritforge.compress.data.digits import load_digits
 from tritforge.cost.cycle_model import predict
 from tritforge.network.file import load_network
 from tritforge.network.network import Network

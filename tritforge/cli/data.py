@@ -59,10 +59,10 @@ def pack(
     json: JsonOption = None,
 ) -> None:
     """Pack a data set into one file to train on; the same images always give the same file."""
-    from tritforge.compress.image_files import Cut
-    from tritforge.compress.image_folder import list_images
-    from tritforge.compress.packing import pack_dataset, pack_folder
-    from tritforge.compress.sources import load_dataset
+    from tritforge.compress.data.image_files import Cut
+    from tritforge.compress.data.image_folder import list_images
+    from tritforge.compress.data.packing import pack_dataset, pack_folder
+    from tritforge.compress.data.sources import load_dataset
 
     if size is None and (resize is not None or jpeg is not None):
         raise DataError("--resize and --jpeg need --size")
@@ -100,8 +100,8 @@ def show(
     json: JsonOption = None,
 ) -> None:
     """Read a data set whole, and tell its classes, counts, image size, mean pixel and digest."""
-    from tritforge.compress.dataset import class_counts
-    from tritforge.compress.sources import load_dataset
+    from tritforge.compress.data.dataset import class_counts
+    from tritforge.compress.data.sources import load_dataset
 
     if path is None and dataset is None:
         raise DataError("data show needs a path, --dataset, or both")
@@ -142,8 +142,8 @@ def download(
     json: JsonOption = None,
 ) -> None:
     """Download an official archive, compare its published MD5, and unpack it."""
-    from tritforge.compress.download import download as fetch
-    from tritforge.compress.sources import DATA_VARIABLE
+    from tritforge.compress.data.download import download as fetch
+    from tritforge.compress.data.sources import DATA_VARIABLE
 
     root = folder or Path(os.environ.get(DATA_VARIABLE) or "data")
     with progress("downloading", None, "bytes") as advance:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritforge.cli.main import run
-from tritforge.compress.augmentation import Augmentation, draws_of_epoch
+from tritforge.compress.data.augmentation import Augmentation, draws_of_epoch
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.workers import Workers
 from tritforge.compress.train import train

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tritforge.compress.image_files import encode_pixels
-from tritforge.compress.packed_images import Streamed, encoded_arrays, load_packed, write_pack
-from tritforge.compress.sources import load_dataset
+from tritforge.compress.data.image_files import encode_pixels
+from tritforge.compress.data.packed_images import Streamed, encoded_arrays, load_packed, write_pack
+from tritforge.compress.data.sources import load_dataset
 from tritforge.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 3, 6, 5), dtype=np.uint8)

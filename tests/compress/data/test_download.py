@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tritforge.cli.main import run
-from tritforge.compress import download as downloads
-from tritforge.compress.download import ARCHIVES, Archive, download
-from tritforge.compress.sources import load_dataset
+from tritforge.compress.data import download as downloads
+from tritforge.compress.data.download import ARCHIVES, Archive, download
+from tritforge.compress.data.sources import load_dataset
 from tritforge.errors import DataError
 
 FOLDER = "cifar-10-batches-bin"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.dataset import Dataset, Split, assemble
+from tritforge.compress.data.dataset import Dataset, Split, assemble
 from tritforge.errors import DataError
 from tritforge.files import reason
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tritforge.cli.main import run
-from tritforge.compress.sources import load_dataset
+from tritforge.compress.data.sources import load_dataset
 
 NAMES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 

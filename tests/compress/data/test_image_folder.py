@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tritforge.compress.image_files import Cut, encode, open_image, pixels_of
-from tritforge.compress.image_folder import list_images
-from tritforge.compress.packed_images import load_packed
-from tritforge.compress.packing import pack_dataset, pack_folder
-from tritforge.compress.sources import load_dataset
+from tritforge.compress.data.image_files import Cut, encode, open_image, pixels_of
+from tritforge.compress.data.image_folder import list_images
+from tritforge.compress.data.packed_images import load_packed
+from tritforge.compress.data.packing import pack_dataset, pack_folder
+from tritforge.compress.data.sources import load_dataset
 from tritforge.errors import DataError
 
 SHAPE = (8, 6)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritforge.compress.cifar import _read_pickle, load_cifar
-from tritforge.compress.sources import load_dataset
+from tritforge.compress.data.cifar import _read_pickle, load_cifar
+from tritforge.compress.data.sources import load_dataset
 from tritforge.errors import DataError
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from tritforge.compress.augmentation import turn_images
-from tritforge.compress.dataset import Dataset, Split, join
+from tritforge.compress.data.augmentation import turn_images
+from tritforge.compress.data.dataset import Dataset, Split, join
 
 
 @dataclass(frozen=True, eq=False)

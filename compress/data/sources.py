@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from tritforge.compress.dataset import Dataset
+from tritforge.compress.data.dataset import Dataset
 from tritforge.errors import DataError, RecipeError
 
 DATA_VARIABLE = "TRITFORGE_DATA"
@@ -42,12 +42,14 @@ class Source:
 
 
 SOURCES = {
-    "digits": Source("tritforge.compress.digits:load_digits"),
-    "mnist": Source("tritforge.compress.mnist:load_mnist", "the folder that holds its four IDX files", True),
-    "cifar10": Source("tritforge.compress.cifar:load_cifar10", "the folder of its unpacked archive", True),
-    "cifar100": Source("tritforge.compress.cifar:load_cifar100", "the folder of its unpacked archive", True),
-    "folder": Source("tritforge.compress.image_folder:load_folder", "a folder of images with parts and class folders"),
-    "packed": Source("tritforge.compress.packed_images:load_packed", "the path of a .npz pack of images"),
+    "digits": Source("tritforge.compress.data.digits:load_digits"),
+    "mnist": Source("tritforge.compress.data.mnist:load_mnist", "the folder that holds its four IDX files", True),
+    "cifar10": Source("tritforge.compress.data.cifar:load_cifar10", "the folder of its unpacked archive", True),
+    "cifar100": Source("tritforge.compress.data.cifar:load_cifar100", "the folder of its unpacked archive", True),
+    "folder": Source(
+        "tritforge.compress.data.image_folder:load_folder", "a folder of images with parts and class folders"
+    ),
+    "packed": Source("tritforge.compress.data.packed_images:load_packed", "the path of a .npz pack of images"),
 }
 
 

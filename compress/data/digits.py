@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits as load_embedded_digits
 from sklearn.model_selection import train_test_split
 
-from tritforge.compress.dataset import Dataset, Split, assemble
+from tritforge.compress.data.dataset import Dataset, Split, assemble
 
 PIXEL_GAIN = 15
 """The pixels' range 0 to 16 becomes 0 to 240, so that they use the eight bits of the input."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tritforge.compress.dataset import Dataset
-from tritforge.compress.image_files import (
+from tritforge.compress.data.dataset import Dataset
+from tritforge.compress.data.image_files import (
     Cut,
     check_size,
     encode,
@@ -21,8 +21,8 @@ from tritforge.compress.image_files import (
     pixels_of,
     read_file,
 )
-from tritforge.compress.image_folder import ImageFolder, labels_of
-from tritforge.compress.packed_images import Streamed, encoded_arrays, write_pack
+from tritforge.compress.data.image_folder import ImageFolder, labels_of
+from tritforge.compress.data.packed_images import Streamed, encoded_arrays, write_pack
 
 Advance = Callable[[int], None]
 Item = TypeVar("Item")

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tritforge.compress.dataset import Dataset, Split, assemble
-from tritforge.compress.image_files import decode_all
+from tritforge.compress.data.dataset import Dataset, Split, assemble
+from tritforge.compress.data.image_files import decode_all
 from tritforge.errors import DataError
 from tritforge.files import atomic_stream, reason
 

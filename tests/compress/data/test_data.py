@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from tritforge.compress.augmentation import Augmentation, shift_images, turn_images
-from tritforge.compress.dataset import Split, stratified_split
-from tritforge.compress.mnist import load_mnist, read_idx
-from tritforge.compress.recorded_shift import camera_askew, turned
-from tritforge.compress.sources import load_dataset
+from tritforge.compress.data.augmentation import Augmentation, shift_images, turn_images
+from tritforge.compress.data.dataset import Split, stratified_split
+from tritforge.compress.data.mnist import load_mnist, read_idx
+from tritforge.compress.data.recorded_shift import camera_askew, turned
+from tritforge.compress.data.sources import load_dataset
 from tritforge.errors import DataError, RecipeError
 
-SHARED = Path(os.environ.get("TRITFORGE_DATA", Path(__file__).resolve().parents[2] / ".." / "shared" / "data"))
+SHARED = Path(os.environ.get("TRITFORGE_DATA", Path(__file__).resolve().parents[3] / ".." / "shared" / "data"))
 
 
 def test_digits_are_one_stratified_split_whose_parts_do_not_overlap():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.dataset import Dataset, Split, assemble, stratified_split
-from tritforge.compress.image_files import SUFFIXES, decode_all, read_file
+from tritforge.compress.data.dataset import Dataset, Split, assemble, stratified_split
+from tritforge.compress.data.image_files import SUFFIXES, decode_all, read_file
 from tritforge.errors import DataError
 
 Entry = tuple[Path, int]
