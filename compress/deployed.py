@@ -11,10 +11,10 @@ from torch import Tensor
 
 from tritforge.compress.evaluation import track_scales
 from tritforge.compress.export import export_network
+from tritforge.compress.layers.ternary import ternary_scale
 from tritforge.compress.model import Model
 from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import Checkpoint, CheckpointError
-from tritforge.compress.ternary import ternary_scale
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
 from tritforge.network.pe_groups import group_weights, ungroup_weights

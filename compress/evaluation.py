@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tritforge.compress.activations import ActivationQuantiser
 from tritforge.compress.data.dataset import Split
+from tritforge.compress.layers.activations import ActivationQuantiser
 from tritforge.compress.model import Model
 
 BATCH = 256

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tritforge.compress.data.dataset import PIXEL_BITS
 from tritforge.compress.group_sparsity import every_group
-from tritforge.compress.levels import integer_weights
+from tritforge.compress.layers.levels import integer_weights
 from tritforge.compress.model import Model
 from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.cost.cycle_model import predict

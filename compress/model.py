@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tritforge.compress.activations import ActivationQuantiser
-from tritforge.compress.multi_bit import WEIGHT_BITS, IntegerConv2d, IntegerLinear
+from tritforge.compress.layers.activations import ActivationQuantiser
+from tritforge.compress.layers.multi_bit import WEIGHT_BITS, IntegerConv2d, IntegerLinear
+from tritforge.compress.layers.ternary import TernaryConv2d, TernaryLinear
 from tritforge.compress.nodes import ClassifierNode, ConvNode, FlattenNode, MaxPoolNode, Node, PoolNode, Topology
 from tritforge.compress.stages import ClassifierStage, ConvStage, PoolStage
-from tritforge.compress.ternary import TernaryConv2d, TernaryLinear
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
 
@@ -40,7 +40,7 @@ class Model(nn.Module):
         layers: ``plain`` or ``brevitas`` ternary layers.
         end_layers: weights of the first and last layer, ``integer``, ``ternary`` or ``float``.
         end_layer_bits: width of integer ones.
-        fused: train by the compiled passes of :mod:`tritforge.compress.fused_stage`, on a CPU.
+        fused: train by the compiled passes of :mod:`tritforge.compress.layers.fused_stage`, on a CPU.
     """
 
     zero_point: Tensor
@@ -140,7 +140,7 @@ def _ternary_layer(kind: str) -> type[nn.Module]:
         return TernaryConv2d
     if kind == "brevitas":
         try:
-            from tritforge.compress.brevitas_layers import BrevitasTernaryConv2d
+            from tritforge.compress.layers.brevitas_layers import BrevitasTernaryConv2d
         except ImportError as error:
             raise RecipeError(f"layers is 'brevitas', but Brevitas cannot be imported ({error})") from error
         return BrevitasTernaryConv2d

@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 
 from tritforge.compress.catalogue import build_topology
+from tritforge.compress.layers.ternary import TernaryScale
 from tritforge.compress.model import Model
 from tritforge.compress.run.checkpoint import Checkpoint, CheckpointError
 from tritforge.compress.run.recipe import Recipe
-from tritforge.compress.ternary import TernaryScale
 
 
 def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_point: tuple[int, ...]) -> Model:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tritforge.compress.fused_stage import fused_stage, fusible
+from tritforge.compress.layers.fused_stage import fused_stage, fusible
 
 
 def option_a(source: Tensor, like: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class ConvStage(nn.Module):
         conv: the convolution.
         outputs: its output channels.
         activation: ReLU, quantiser or nothing.
-        fused: train by :mod:`tritforge.compress.fused_stage` where it can.
+        fused: train by :mod:`tritforge.compress.layers.fused_stage` where it can.
     """
 
     def __init__(self, conv: nn.Module, outputs: int, activation: nn.Module, fused: bool = False) -> None:

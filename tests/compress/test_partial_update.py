@@ -13,10 +13,10 @@ from tritforge.compress.deployed import deployed_model, freeze, stored_weights, 
 from tritforge.compress.evaluation import settle_statistics
 from tritforge.compress.export import export_network, ternary_weights
 from tritforge.compress.full_retraining import full_retraining
+from tritforge.compress.layers.ternary import ternary_scale
 from tritforge.compress.partial_update import UpdateSettings, partial_update, update_steps
 from tritforge.compress.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from tritforge.compress.ternary import ternary_scale
 from tritforge.compress.train import train
 from tritforge.compress.weight_penalty_clipping import group_norms, grouped
 from tritforge.errors import NetworkError, RecipeError

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tritforge.compress import stage_kernels
-from tritforge.compress.activations import ActivationQuantiser
+from tritforge.compress.layers import stage_kernels
+from tritforge.compress.layers.activations import ActivationQuantiser
 from tritforge.compress.run.workers import largest_of_all
 
 ROWS = torch.channels_last

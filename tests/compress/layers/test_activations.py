@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tritforge.compress.activations import ActivationQuantiser, round_half_up
-from tritforge.compress.multi_bit import IntegerLinear, quantise_weights, weight_levels
+from tritforge.compress.layers.activations import ActivationQuantiser, round_half_up
+from tritforge.compress.layers.multi_bit import IntegerLinear, quantise_weights, weight_levels
 
 
 def quantiser(scale: float, bits: int = 8) -> ActivationQuantiser:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritforge.compress.ternary import TernaryConv2d, TernaryScale, ternarise, ternary_scale, to_trits
+from tritforge.compress.layers.ternary import TernaryConv2d, TernaryScale, ternarise, ternary_scale, to_trits
 
 
 def test_threshold_and_scale_of_a_worked_example():
@@ -62,7 +62,9 @@ def test_quantiser_stays_in_fp32_under_bfloat16_autocast():
 
 
 def test_brevitas_layer_has_the_same_trits_outputs_and_gradients():
-    brevitas_layers = pytest.importorskip("tritforge.compress.brevitas_layers", reason="Brevitas is not installed")
+    brevitas_layers = pytest.importorskip(
+        "tritforge.compress.layers.brevitas_layers", reason="Brevitas is not installed"
+    )
     torch.manual_seed(0)
     plain = TernaryConv2d(16, 32, 3, stride=2)
     other = brevitas_layers.BrevitasTernaryConv2d(16, 32, 3, stride=2)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tritforge.cli.main import run
-from tritforge.compress import stage_kernels
-from tritforge.compress.activations import ActivationQuantiser
-from tritforge.compress.fused_stage import fused_stage, fusible
+from tritforge.compress.layers import stage_kernels
+from tritforge.compress.layers.activations import ActivationQuantiser
+from tritforge.compress.layers.fused_stage import fused_stage, fusible
 from tritforge.compress.stages import ConvStage, option_a
 from tritforge.compress.train import train
 

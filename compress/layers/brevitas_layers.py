@@ -1,8 +1,8 @@
 """The same ternary convolution as a Brevitas layer, for users whose flow is built on Brevitas.
 
 Brevitas' own ternary quantisers use a constant scale or stop the gradient in the dead zone, so this module brings the
-quantiser of :mod:`tritforge.compress.ternary` as a weight quantiser of Brevitas. Trits and gradients are identical, and
-so are the names in the state dictionary: a checkpoint moves freely between the two forms.
+quantiser of :mod:`tritforge.compress.layers.ternary` as a weight quantiser of Brevitas. Trits and gradients are
+identical, and so are the names in the state dictionary: a checkpoint moves freely between the two forms.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from brevitas.proxy.parameter_quant import WeightQuantProxyFromInjector
 from brevitas.quant.solver.weight import WeightQuantSolver
 from torch import Tensor, nn
 
-from tritforge.compress.ternary import TernaryScale, ternarise, ternary_scale, to_trits
+from tritforge.compress.layers.ternary import TernaryScale, ternarise, ternary_scale, to_trits
 
 
 class TernaryTensorQuant(nn.Module):
@@ -45,7 +45,7 @@ class TernaryWeightQuant(WeightQuantSolver):
 
 
 class BrevitasTernaryConv2d(QuantConv2d):
-    """Drop-in for :class:`tritforge.compress.ternary.TernaryConv2d` made of Brevitas parts."""
+    """Drop-in for :class:`tritforge.compress.layers.ternary.TernaryConv2d` made of Brevitas parts."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__(

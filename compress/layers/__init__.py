@@ -1,0 +1,1 @@
+"""Trainable layers with quantised weights and maps."""
