@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tritforge.compress.evaluation import batches, device_of, predict
 from tritforge.compress.export import map_step
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.model import Model
+from tritforge.compress.models.evaluation import batches, device_of, predict
+from tritforge.compress.models.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import reference
 from tritforge.network.network import INPUT, Network

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tritforge.compress.restored import build_model
+from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.train import make_optimizer, training_step
 from tritforge.samples.resnet_network import IMAGE, IMAGE_ZERO

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tritforge.compress.evaluation import track_scales
 from tritforge.compress.export import export_network
 from tritforge.compress.layers.ternary import ternary_scale
-from tritforge.compress.model import Model
-from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.models.evaluation import track_scales
+from tritforge.compress.models.model import Model
+from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import Checkpoint, CheckpointError
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network

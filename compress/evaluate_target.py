@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from tritforge.compress.data.dataset import Dataset
-from tritforge.compress.evaluation import accuracy, model_accuracy
 from tritforge.compress.export import export_network
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.models.evaluation import accuracy, model_accuracy
+from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.recipe import Recipe, parse_recipe
 from tritforge.compress.train import recipe_dataset

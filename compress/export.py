@@ -19,9 +19,9 @@ from torch import nn
 from tritforge.compress.data.dataset import PIXEL_BITS
 from tritforge.compress.layers.levels import as_float64, as_int16, integer_weights
 from tritforge.compress.layers.ternary import TernaryConv2d
-from tritforge.compress.model import INPUT_SCALE, Model
-from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
-from tritforge.compress.stages import ClassifierStage, ConvStage, PoolStage
+from tritforge.compress.models.model import INPUT_SCALE, Model
+from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode
+from tritforge.compress.models.stages import ClassifierStage, ConvStage, PoolStage
 from tritforge.errors import NetworkError
 from tritforge.network.arithmetic import fold_affine
 from tritforge.network.network import (

@@ -10,10 +10,10 @@ import torch
 from tritforge.compress.agreement import Agreement, compare
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.data.sources import load_dataset
-from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import export_network
-from tritforge.compress.model import Model
-from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.models.evaluation import accuracy
+from tritforge.compress.models.model import Model
+from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.train import CHECKPOINT_FILE
 from tritforge.errors import NetworkError

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from tritforge.compress.data.dataset import Split
 from tritforge.compress.deployed import stored_weights
-from tritforge.compress.evaluation import settle_statistics, track_scales
 from tritforge.compress.export import export_network
-from tritforge.compress.model import Model
+from tritforge.compress.models.evaluation import settle_statistics, track_scales
+from tritforge.compress.models.model import Model
 from tritforge.compress.partial_update import UpdateSettings, training_batches
 from tritforge.compress.run.schedules import one_cycle
 from tritforge.network.network import Network

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tritforge.compress.layers.ternary import ternary_scale, to_trits
-from tritforge.compress.model import Model
+from tritforge.compress.models.model import Model
 from tritforge.compress.weight_penalty_clipping import grouped
 
 Bitmaps = dict[str, NDArray[np.bool_]]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from tritforge.compress.evaluation import batches
+from tritforge.compress.models.evaluation import batches
 from tritforge.network.arithmetic import rounding_offset
 from tritforge.network.network import INPUT, AveragePool, Convolution, Network, residual_stride
 from tritforge.network.reference import active_weights

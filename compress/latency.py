@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tritforge.compress.data.dataset import PIXEL_BITS
 from tritforge.compress.group_sparsity import every_group
 from tritforge.compress.layers.levels import integer_weights
-from tritforge.compress.model import Model
-from tritforge.compress.nodes import ClassifierNode, ConvNode, PoolNode
+from tritforge.compress.models.model import Model
+from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.cost.cycle_model import predict
 from tritforge.errors import RecipeError
 from tritforge.network.network import TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network

@@ -27,10 +27,10 @@ from tritforge.compress.contributions import (
 )
 from tritforge.compress.data.dataset import Split
 from tritforge.compress.deployed import freeze, stored_weights
-from tritforge.compress.evaluation import accuracy
 from tritforge.compress.export import ternary_weights
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.model import Model
+from tritforge.compress.models.evaluation import accuracy
+from tritforge.compress.models.model import Model
 from tritforge.compress.run.schedules import one_cycle
 from tritforge.errors import DataError, NetworkError, RecipeError
 from tritforge.network.network import Network

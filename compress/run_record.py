@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from tritforge.compress.evaluate_target import network_accuracy
-from tritforge.compress.evaluation import model_accuracy
 from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import kept_weights, zero_fraction
-from tritforge.compress.model import Model
+from tritforge.compress.models.evaluation import model_accuracy
+from tritforge.compress.models.model import Model
 from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.train import LOG_FILE, TrainingRun

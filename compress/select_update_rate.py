@@ -19,7 +19,7 @@ from tritforge.compress.demo_run import TERNARY_RECIPE, integer_accuracy
 from tritforge.compress.deployed import deployed_model
 from tritforge.compress.export import export_network
 from tritforge.compress.full_retraining import full_retraining
-from tritforge.compress.model import Model
+from tritforge.compress.models.model import Model
 from tritforge.compress.partial_update import UpdateSettings, partial_update
 from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.run.recipe import load_recipe

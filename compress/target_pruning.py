@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tritforge.compress.group_sparsity import Bitmaps, every_group, present_groups
 from tritforge.compress.latency import StructureCycles, cycles_of_a_group
-from tritforge.compress.model import Model
+from tritforge.compress.models.model import Model
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.errors import RecipeError

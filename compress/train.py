@@ -26,10 +26,10 @@ from tritforge.compress.data.augmentation import Augmentation, Draws, draws_of_e
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
-from tritforge.compress.evaluation import Change, ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
-from tritforge.compress.model import Model
-from tritforge.compress.restored import build_model
+from tritforge.compress.models.evaluation import Change, ImagesOnDevice, model_accuracy, settle_statistics
+from tritforge.compress.models.model import Model
+from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.run.lock import locked
 from tritforge.compress.run.recipe import FIELDS, NOT_DECISIVE, Recipe

@@ -16,14 +16,14 @@ from tritforge.cli.main import run
 from tritforge.compress import experiment_run
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.distillation import state_digest
-from tritforge.compress.evaluation import model_accuracy
 from tritforge.compress.experiment_run import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.experiments import METHODS, Experiment, method_recipe, run_name
 from tritforge.compress.export import export_network
 from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
-from tritforge.compress.model import Model
+from tritforge.compress.models.evaluation import model_accuracy
+from tritforge.compress.models.model import Model
+from tritforge.compress.models.restored import build_model
 from tritforge.compress.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
-from tritforge.compress.restored import build_model
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.recipe import Recipe, parse_recipe
 from tritforge.compress.run_record import (

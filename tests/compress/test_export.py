@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from tritforge.compress.agreement import compare
-from tritforge.compress.catalogue import build_topology
-from tritforge.compress.evaluation import predict, settle_statistics
 from tritforge.compress.export import export_network, map_step
 from tritforge.compress.integer_evaluation import IntegerEvaluator
-from tritforge.compress.model import Model
+from tritforge.compress.models.catalogue import build_topology
+from tritforge.compress.models.evaluation import predict, settle_statistics
+from tritforge.compress.models.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import reference
 from tritforge.network.network import INPUT

@@ -14,8 +14,8 @@ from compress_samples import SMALL, small_digits
 
 from tritforge.compress.data.augmentation import draws_of_epoch
 from tritforge.compress.layers.ternary import TernaryConv2d
-from tritforge.compress.model import INPUT_SCALE
-from tritforge.compress.restored import model_of_checkpoint
+from tritforge.compress.models.model import INPUT_SCALE
+from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tritforge.compress.run.lock import RunBusyError, locked
 from tritforge.compress.run.recipe import load_recipe

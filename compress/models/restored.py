@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from tritforge.compress.catalogue import build_topology
 from tritforge.compress.layers.ternary import TernaryScale
-from tritforge.compress.model import Model
+from tritforge.compress.models.catalogue import build_topology
+from tritforge.compress.models.model import Model
 from tritforge.compress.run.checkpoint import Checkpoint, CheckpointError
 from tritforge.compress.run.recipe import Recipe
 

@@ -12,8 +12,16 @@ from torch import Tensor, nn
 from tritforge.compress.layers.activations import ActivationQuantiser
 from tritforge.compress.layers.multi_bit import WEIGHT_BITS, IntegerConv2d, IntegerLinear
 from tritforge.compress.layers.ternary import TernaryConv2d, TernaryLinear
-from tritforge.compress.nodes import ClassifierNode, ConvNode, FlattenNode, MaxPoolNode, Node, PoolNode, Topology
-from tritforge.compress.stages import ClassifierStage, ConvStage, PoolStage
+from tritforge.compress.models.nodes import (
+    ClassifierNode,
+    ConvNode,
+    FlattenNode,
+    MaxPoolNode,
+    Node,
+    PoolNode,
+    Topology,
+)
+from tritforge.compress.models.stages import ClassifierStage, ConvStage, PoolStage
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tritforge.compress.data.dataset import Split
 from tritforge.compress.layers.activations import ActivationQuantiser
-from tritforge.compress.model import Model
+from tritforge.compress.models.model import Model
 
 BATCH = 256
 

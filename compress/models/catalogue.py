@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tritforge.compress.alexnet import alexnet
-from tritforge.compress.nodes import Topology
-from tritforge.compress.residual import residual_network
+from tritforge.compress.models.alexnet import alexnet
+from tritforge.compress.models.nodes import Topology
+from tritforge.compress.models.residual import residual_network
 from tritforge.errors import RecipeError
 
 RESNET_DEPTHS = (20, 32, 44, 56)

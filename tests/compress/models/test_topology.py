@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tritforge.compress.catalogue import build_topology
-from tritforge.compress.nodes import ConvNode
+from tritforge.compress.models.catalogue import build_topology
+from tritforge.compress.models.nodes import ConvNode
 from tritforge.errors import RecipeError
 
 

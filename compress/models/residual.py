@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tritforge.compress.nodes import ClassifierNode, ConvNode, MaxPoolNode, Node, PoolNode, Topology
+from tritforge.compress.models.nodes import ClassifierNode, ConvNode, MaxPoolNode, Node, PoolNode, Topology
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
 

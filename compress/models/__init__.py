@@ -1,0 +1,1 @@
+"""Topologies and the trainable networks made of them."""
