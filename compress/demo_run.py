@@ -12,10 +12,10 @@ import torch
 
 from tritforge.compress.data.dataset import Dataset, Split
 from tritforge.compress.data.recorded_shift import camera_askew
-from tritforge.compress.deployed import deployed_model, updated_checkpoint
+from tritforge.compress.export.deployed import deployed_model, updated_checkpoint
+from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.export_run import export_run
 from tritforge.compress.full_retraining import full_retraining, retraining_steps
-from tritforge.compress.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy, model_accuracy
 from tritforge.compress.partial_update import UpdateSettings, partial_update, update_steps
 from tritforge.compress.run.checkpoint import Checkpoint, load_checkpoint

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from tritforge.compress.data.dataset import Dataset
-from tritforge.compress.export import export_network
-from tritforge.compress.integer_evaluation import IntegerEvaluator
+from tritforge.compress.export.export import export_network
+from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy, model_accuracy
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import load_checkpoint

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from tritforge.compress.agreement import Agreement, compare
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.data.sources import load_dataset
-from tritforge.compress.export import export_network
+from tritforge.compress.export.agreement import Agreement, compare
+from tritforge.compress.export.export import export_network
 from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import model_of_checkpoint

@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional
 
 from tritforge.compress.data.dataset import Split
-from tritforge.compress.deployed import stored_weights
-from tritforge.compress.export import export_network
+from tritforge.compress.export.deployed import stored_weights
+from tritforge.compress.export.export import export_network
 from tritforge.compress.models.evaluation import settle_statistics, track_scales
 from tritforge.compress.models.model import Model
 from tritforge.compress.partial_update import UpdateSettings, training_batches

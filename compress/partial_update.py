@@ -26,9 +26,9 @@ from tritforge.compress.contributions import (
     select_largest,
 )
 from tritforge.compress.data.dataset import Split
-from tritforge.compress.deployed import freeze, stored_weights
-from tritforge.compress.export import ternary_weights
-from tritforge.compress.integer_evaluation import IntegerEvaluator
+from tritforge.compress.export.deployed import freeze, stored_weights
+from tritforge.compress.export.export import ternary_weights
+from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.run.schedules import one_cycle
@@ -104,13 +104,10 @@ def partial_update(
     """Train a deployed network on more data while changing at most ``ratio`` of its stored trits.
 
     Args:
-        model: the deployed network's model (:func:`tritforge.compress.deployed.deployed_model`); it is not changed.
-        network: the deployed network.
-        train: all data that the server holds, old and new.
-        validation: a fixed pool outside every round's data; a round that does not improve on it sends nothing.
-        ratio: updating ratio ``k``, above 0 and at most 1.
-        settings: how to train.
-        advance: called with the number of optimiser steps just done.
+        model: the deployed network's model (:func:`tritforge.compress.export.deployed.deployed_model`); it is not
+        changed. network: the deployed network. train: all data that the server holds, old and new. validation: a fixed
+        pool outside every round's data; a round that does not improve on it sends nothing. ratio: updating ratio ``k``,
+        above 0 and at most 1. settings: how to train. advance: called with the number of optimiser steps just done.
 
     Raises:
         RecipeError: a ratio out of range.

@@ -14,7 +14,7 @@ import torch
 
 from tritforge.compress.evaluate_target import network_accuracy
 from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
-from tritforge.compress.export import export_network
+from tritforge.compress.export.export import export_network
 from tritforge.compress.group_sparsity import kept_weights, zero_fraction
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model

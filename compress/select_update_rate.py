@@ -16,8 +16,8 @@ from typing import Any
 from tritforge.compress.data.dataset import Split, join
 from tritforge.compress.data.recorded_shift import turned
 from tritforge.compress.demo_run import TERNARY_RECIPE, integer_accuracy
-from tritforge.compress.deployed import deployed_model
-from tritforge.compress.export import export_network
+from tritforge.compress.export.deployed import deployed_model
+from tritforge.compress.export.export import export_network
 from tritforge.compress.full_retraining import full_retraining
 from tritforge.compress.models.model import Model
 from tritforge.compress.partial_update import UpdateSettings, partial_update

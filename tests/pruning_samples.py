@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from compress_samples import SMALL
 
-from tritforge.compress.export import export_network
+from tritforge.compress.export.export import export_network
 from tritforge.compress.models.restored import build_model
 from tritforge.cost.cycle_model import predict
 from tritforge.overlay.lowering import fitting_parameters, lower

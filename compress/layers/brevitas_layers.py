@@ -32,7 +32,7 @@ class TernaryWeightQuant(WeightQuantSolver):
     """Weight quantiser to give as ``weight_quant`` to a Brevitas layer.
 
     Brevitas' QONNX export stores raw weights and the scale; a reader that rounds their ratio gets other trits. Export
-    through :mod:`tritforge.compress.export`, which writes the trits themselves.
+    through :mod:`tritforge.compress.export.export`, which writes the trits themselves.
     """
 
     proxy_class = WeightQuantProxyFromInjector

@@ -9,7 +9,7 @@ import pytest
 from tritforge.compress.data.packed_images import load_packed
 from tritforge.compress.evaluate_target import network_recipe
 from tritforge.compress.experiments import find_experiment, run_name
-from tritforge.compress.integer_evaluation import IntegerEvaluator
+from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.run_record import predicted_cycles
 from tritforge.network.file import load_network

@@ -9,8 +9,8 @@ import torch
 from compress_samples import SMALL, small_digits
 
 from tritforge.compress.data.recorded_shift import camera_askew
-from tritforge.compress.deployed import deployed_model, freeze, stored_weights, updated_checkpoint
-from tritforge.compress.export import export_network, ternary_weights
+from tritforge.compress.export.deployed import deployed_model, freeze, stored_weights, updated_checkpoint
+from tritforge.compress.export.export import export_network, ternary_weights
 from tritforge.compress.full_retraining import full_retraining
 from tritforge.compress.layers.ternary import ternary_scale
 from tritforge.compress.models.evaluation import settle_statistics

@@ -28,7 +28,7 @@ def export(
     json: JsonOption = None,
 ) -> None:
     """Fold a trained model into the integer network, and say how closely the two agree."""
-    from tritforge.compress.agreement import EQUAL_ARGMAX, WITHIN_ONE
+    from tritforge.compress.export.agreement import EQUAL_ARGMAX, WITHIN_ONE
     from tritforge.compress.export_run import export_run
 
     with progress("exporting", None, "files") as advance:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tritforge.compress.export import export_network
+from tritforge.compress.export.export import export_network
 from tritforge.compress.layers.ternary import ternary_scale
 from tritforge.compress.models.evaluation import track_scales
 from tritforge.compress.models.model import Model

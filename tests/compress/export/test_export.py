@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from tritforge.compress.agreement import compare
-from tritforge.compress.export import export_network, map_step
-from tritforge.compress.integer_evaluation import IntegerEvaluator
+from tritforge.compress.export.agreement import compare
+from tritforge.compress.export.export import export_network, map_step
+from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.models.evaluation import predict, settle_statistics
 from tritforge.compress.models.model import Model

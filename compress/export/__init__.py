@@ -1,0 +1,1 @@
+"""From a trained model to the integer network, and back to what was deployed."""
