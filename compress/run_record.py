@@ -15,13 +15,13 @@ import torch
 from tritforge.compress.evaluate_target import network_accuracy
 from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
 from tritforge.compress.export.export import export_network
-from tritforge.compress.group_sparsity import kept_weights, zero_fraction
+from tritforge.compress.methods.group_sparsity import kept_weights, zero_fraction
+from tritforge.compress.methods.weight_penalty_clipping import group_norms
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.train import LOG_FILE, TrainingRun
-from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.cost.cycle_model import predict
 from tritforge.errors import ProgramError
 from tritforge.network.network import Network

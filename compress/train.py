@@ -25,8 +25,10 @@ from torch.nn import functional
 from tritforge.compress.data.augmentation import Augmentation, Draws, draws_of_epoch
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.data.sources import load_dataset
-from tritforge.compress.distillation import Teacher, load_teacher, loss_with_teacher
-from tritforge.compress.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
+from tritforge.compress.methods.distillation import Teacher, load_teacher, loss_with_teacher
+from tritforge.compress.methods.group_sparsity import layer_zero_groups, prune_groups, zero_group_fraction
+from tritforge.compress.methods.target_pruning import TargetPruning, target_pruning
+from tritforge.compress.methods.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.compress.models.evaluation import Change, ImagesOnDevice, model_accuracy, settle_statistics
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import build_model
@@ -35,8 +37,6 @@ from tritforge.compress.run.lock import locked
 from tritforge.compress.run.recipe import FIELDS, NOT_DECISIVE, Recipe
 from tritforge.compress.run.schedules import learning_rate
 from tritforge.compress.run.workers import Workers, joined, workers_around
-from tritforge.compress.target_pruning import TargetPruning, target_pruning
-from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, weight_penalty
 from tritforge.errors import RecipeError
 from tritforge.files import atomic_write
 

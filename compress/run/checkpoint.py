@@ -41,7 +41,7 @@ class Checkpoint:
         finished: whether training has ended and batch-norm statistics are final.
         network_digest: digest of the integer network exported from these latent weights, once there is one.
         frozen: by layer, the deployed threshold and scale, once a partial update has moved weights under them.
-        pruning: state of :class:`tritforge.compress.target_pruning.TargetPruning`; empty without a target.
+        pruning: state of :class:`tritforge.compress.methods.target_pruning.TargetPruning`; empty without a target.
         teacher: digest of the state of the run that is learnt from; empty without one.
     """
 

@@ -15,11 +15,11 @@ from experiment_samples import small_run, write_small_pack
 from tritforge.cli.main import run
 from tritforge.compress import experiment_run
 from tritforge.compress.data.dataset import Dataset
-from tritforge.compress.distillation import state_digest
 from tritforge.compress.experiment_run import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.experiments import METHODS, Experiment, method_recipe, run_name
 from tritforge.compress.export.export import export_network
-from tritforge.compress.group_sparsity import zero_fraction, zero_group_fraction
+from tritforge.compress.methods.distillation import state_digest
+from tritforge.compress.methods.group_sparsity import zero_fraction, zero_group_fraction
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import build_model

@@ -14,6 +14,7 @@ from compress_samples import SMALL, small_digits
 
 from tritforge.compress.data.augmentation import draws_of_epoch
 from tritforge.compress.layers.ternary import TernaryConv2d
+from tritforge.compress.methods.weight_penalty_clipping import group_norms
 from tritforge.compress.models.model import INPUT_SCALE
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -21,7 +22,6 @@ from tritforge.compress.run.lock import RunBusyError, locked
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.run.schedules import one_cycle
 from tritforge.compress.train import CHECKPOINT_FILE, augmentation, remaining_steps, train
-from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.errors import RecipeError, TritforgeError
 
 

@@ -12,12 +12,12 @@ from torch import nn
 
 from tritforge.cli.main import run
 from tritforge.compress.layers.ternary import TernaryConv2d
+from tritforge.compress.methods.weight_penalty_clipping import grouped
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.nodes import ConvNode, FlattenNode, MaxPoolNode
 from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.recipe import load_recipe
-from tritforge.compress.weight_penalty_clipping import grouped
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
 

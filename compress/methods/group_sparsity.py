@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tritforge.compress.layers.ternary import ternary_scale, to_trits
+from tritforge.compress.methods.weight_penalty_clipping import grouped
 from tritforge.compress.models.model import Model
-from tritforge.compress.weight_penalty_clipping import grouped
 
 Bitmaps = dict[str, NDArray[np.bool_]]
 """By grouped layer, which of its PE groups ``(N, G)`` are present."""

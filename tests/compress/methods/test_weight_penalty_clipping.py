@@ -8,7 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritforge.compress.weight_penalty_clipping import clipping_threshold, group_norms, grouped, weight_penalty
+from tritforge.compress.methods.weight_penalty_clipping import (
+    clipping_threshold,
+    group_norms,
+    grouped,
+    weight_penalty,
+)
 from tritforge.network.pe_groups import group_weights
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.compress.data.dataset import PIXEL_BITS
-from tritforge.compress.group_sparsity import every_group
 from tritforge.compress.layers.levels import integer_weights
+from tritforge.compress.methods.group_sparsity import every_group
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.cost.cycle_model import predict

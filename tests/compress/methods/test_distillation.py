@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tritforge.compress.data.dataset import Split
-from tritforge.compress.distillation import distilled, load_teacher, map_difference, state_digest
+from tritforge.compress.methods.distillation import distilled, load_teacher, map_difference, state_digest
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.run.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.run.recipe import parse_recipe

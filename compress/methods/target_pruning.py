@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tritforge.compress.group_sparsity import Bitmaps, every_group, present_groups
-from tritforge.compress.latency import StructureCycles, cycles_of_a_group
+from tritforge.compress.methods.group_sparsity import Bitmaps, every_group, present_groups
+from tritforge.compress.methods.latency import StructureCycles, cycles_of_a_group
+from tritforge.compress.methods.weight_penalty_clipping import group_norms
 from tritforge.compress.models.model import Model
 from tritforge.compress.run.recipe import Recipe
-from tritforge.compress.weight_penalty_clipping import group_norms
 from tritforge.errors import RecipeError
 from tritforge.network.pe_groups import channels_per_group
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pruning_samples import LATENCY, TARGET, empty_groups, exported_cycles, model_of
 
-from tritforge.compress.group_sparsity import present_groups
+from tritforge.compress.methods.group_sparsity import present_groups
+from tritforge.compress.methods.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within, target_pruning
+from tritforge.compress.methods.weight_penalty_clipping import weight_penalty
 from tritforge.compress.run.checkpoint import load_checkpoint
-from tritforge.compress.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within, target_pruning
 from tritforge.compress.train import train
-from tritforge.compress.weight_penalty_clipping import weight_penalty
 from tritforge.errors import RecipeError
 
 KINDS = ("cycles", "uniform")

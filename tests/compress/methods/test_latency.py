@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pruning_samples import LATENCY, empty_groups, exported_cycles, model_of
 
-from tritforge.compress.group_sparsity import present_groups
-from tritforge.compress.latency import StructureCycles, cycles_of_a_group
+from tritforge.compress.methods.group_sparsity import present_groups
+from tritforge.compress.methods.latency import StructureCycles, cycles_of_a_group
 from tritforge.compress.models.evaluation import settle_statistics
 
 
