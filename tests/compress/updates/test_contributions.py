@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tritforge.compress.contributions import (
+from tritforge.compress.updates.contributions import (
     combined_contribution,
     global_contribution,
     local_contribution,

@@ -19,8 +19,8 @@ from tritforge.compress.export.deployed import stored_weights
 from tritforge.compress.export.export import export_network
 from tritforge.compress.models.evaluation import settle_statistics, track_scales
 from tritforge.compress.models.model import Model
-from tritforge.compress.partial_update import UpdateSettings, training_batches
 from tritforge.compress.run.schedules import one_cycle
+from tritforge.compress.updates.deep_partial import UpdateSettings, training_batches
 from tritforge.network.network import Network
 
 

@@ -19,12 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from tritforge.compress.contributions import (
-    combined_contribution,
-    global_contribution,
-    local_contribution,
-    select_largest,
-)
 from tritforge.compress.data.dataset import Split
 from tritforge.compress.export.deployed import freeze, stored_weights
 from tritforge.compress.export.export import ternary_weights
@@ -32,6 +26,12 @@ from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.run.schedules import one_cycle
+from tritforge.compress.updates.contributions import (
+    combined_contribution,
+    global_contribution,
+    local_contribution,
+    select_largest,
+)
 from tritforge.errors import DataError, NetworkError, RecipeError
 from tritforge.network.network import Network
 

@@ -11,14 +11,14 @@ from compress_samples import SMALL, small_digits
 from tritforge.compress.data.recorded_shift import camera_askew
 from tritforge.compress.export.deployed import deployed_model, freeze, stored_weights, updated_checkpoint
 from tritforge.compress.export.export import export_network, ternary_weights
-from tritforge.compress.full_retraining import full_retraining
 from tritforge.compress.layers.ternary import ternary_scale
 from tritforge.compress.methods.weight_penalty_clipping import group_norms, grouped
 from tritforge.compress.models.evaluation import settle_statistics
 from tritforge.compress.models.restored import model_of_checkpoint
-from tritforge.compress.partial_update import UpdateSettings, partial_update, update_steps
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tritforge.compress.train import train
+from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update, update_steps
+from tritforge.compress.updates.full_retraining import full_retraining
 from tritforge.errors import NetworkError, RecipeError
 from tritforge.network.network import AveragePool
 from tritforge.network.pe_groups import group_weights

@@ -1,0 +1,1 @@
+"""Updates of a deployed network, partial and full."""
