@@ -14,7 +14,7 @@ import torch
 
 from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.recipe import Recipe
-from tritforge.compress.train import make_optimizer, training_step
+from tritforge.compress.training.train import make_optimizer, training_step
 from tritforge.samples.resnet_network import IMAGE, IMAGE_ZERO
 
 CLASSES = 10

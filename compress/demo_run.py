@@ -14,11 +14,11 @@ from tritforge.compress.data.dataset import Dataset, Split
 from tritforge.compress.data.recorded_shift import camera_askew
 from tritforge.compress.export.deployed import deployed_model, updated_checkpoint
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
-from tritforge.compress.export_run import export_run
 from tritforge.compress.models.evaluation import accuracy, model_accuracy
 from tritforge.compress.run.checkpoint import Checkpoint, load_checkpoint
 from tritforge.compress.run.recipe import load_recipe
-from tritforge.compress.train import TrainingRun, recipe_dataset, remaining_steps, train
+from tritforge.compress.training.export_run import export_run
+from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, train
 from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update, update_steps
 from tritforge.compress.updates.full_retraining import full_retraining, retraining_steps
 from tritforge.files import atomic_write

@@ -18,7 +18,7 @@ from tritforge.compress.experiments import find_run, run_name
 from tritforge.compress.recorded_runs import NOT_COMPARED, missing_runs, record_path
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.run_record import run_result
-from tritforge.compress.train import TrainingRun, recipe_dataset, remaining_steps, steps_per_epoch, train
+from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, steps_per_epoch, train
 from tritforge.files import atomic_write
 from tritforge.results import Result, write_result
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tritforge.compress.evaluate_target import network_accuracy
 from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
 from tritforge.compress.export.export import export_network
 from tritforge.compress.methods.group_sparsity import kept_weights, zero_fraction
@@ -21,7 +20,8 @@ from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.run.recipe import Recipe
-from tritforge.compress.train import LOG_FILE, TrainingRun
+from tritforge.compress.training.evaluate_target import network_accuracy
+from tritforge.compress.training.train import LOG_FILE, TrainingRun
 from tritforge.cost.cycle_model import predict
 from tritforge.errors import ProgramError
 from tritforge.network.network import Network

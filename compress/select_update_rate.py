@@ -22,7 +22,7 @@ from tritforge.compress.models.model import Model
 from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.select_penalty import without_test
-from tritforge.compress.train import recipe_dataset, train
+from tritforge.compress.training.train import recipe_dataset, train
 from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update
 from tritforge.compress.updates.full_retraining import full_retraining
 from tritforge.network.network import Network

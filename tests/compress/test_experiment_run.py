@@ -33,7 +33,7 @@ from tritforge.compress.run_record import (
     run_result,
     weights_digest,
 )
-from tritforge.compress.train import recipe_dataset, train
+from tritforge.compress.training.train import recipe_dataset, train
 from tritforge.errors import RecipeError, ResultFileError
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network

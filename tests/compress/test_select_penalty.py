@@ -10,7 +10,7 @@ from tritforge.compress import select_penalty
 from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.run.recipe import Recipe, load_recipe
 from tritforge.compress.select_penalty import choose, held_out, select, with_equal_steps
-from tritforge.compress.train import steps_per_epoch
+from tritforge.compress.training.train import steps_per_epoch
 from tritforge.results import read_result
 
 

@@ -12,7 +12,7 @@ from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.demo_run import FULL_LEARNING_RATE
 from tritforge.compress.run.recipe import replace_values
 from tritforge.compress.select_update_rate import DEGREES, RATIO, choose, deploy, select
-from tritforge.compress.train import train
+from tritforge.compress.training.train import train
 from tritforge.compress.updates.deep_partial import UpdateSettings
 from tritforge.results import read_result
 

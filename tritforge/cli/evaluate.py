@@ -27,7 +27,7 @@ def evaluate(
     json: JsonOption = None,
 ) -> None:
     """Measure accuracy on the test part, in every form that exists: full precision, as trained, and integer."""
-    from tritforge.compress.evaluate_target import evaluate_target
+    from tritforge.compress.training.evaluate_target import evaluate_target
 
     with progress("evaluating", None, "targets") as advance:
         figures = evaluate_target(network_or_run, dataset, data_folder)

@@ -29,7 +29,7 @@ def export(
 ) -> None:
     """Fold a trained model into the integer network, and say how closely the two agree."""
     from tritforge.compress.export.agreement import EQUAL_ARGMAX, WITHIN_ONE
-    from tritforge.compress.export_run import export_run
+    from tritforge.compress.training.export_run import export_run
 
     with progress("exporting", None, "files") as advance:
         done = export_run(run, output, data_folder)

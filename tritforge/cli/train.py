@@ -46,8 +46,8 @@ def train(
 
     from tritforge.compress.run.recipe import load_recipe, replace_values
     from tritforge.compress.run.workers import workers_around
-    from tritforge.compress.train import recipe_dataset, remaining_steps
-    from tritforge.compress.train import train as train_recipe
+    from tritforge.compress.training.train import recipe_dataset, remaining_steps
+    from tritforge.compress.training.train import train as train_recipe
 
     resolved = load_recipe(recipe, override or [])
     given = {"seed": seed, "data_folder": data_folder}

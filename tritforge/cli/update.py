@@ -43,8 +43,8 @@ def update(
 ) -> None:
     """Train a deployed network on shifted data, change few trits (deep partial updating), and write the patch."""
     from tritforge.compress.demo_run import update_demo
-    from tritforge.compress.evaluate_target import network_dataset
     from tritforge.compress.run.checkpoint import save_checkpoint
+    from tritforge.compress.training.evaluate_target import network_dataset
     from tritforge.network.file import load_network
 
     deployed = load_network(network)

@@ -15,7 +15,7 @@ from tritforge.compress.layers import stage_kernels
 from tritforge.compress.layers.activations import ActivationQuantiser
 from tritforge.compress.layers.fused_stage import fused_stage, fusible
 from tritforge.compress.models.stages import ConvStage, option_a
-from tritforge.compress.train import train
+from tritforge.compress.training.train import train
 
 BFLOAT16_STEP = 2**-8
 

@@ -16,7 +16,7 @@ from tritforge.compress.methods.group_sparsity import present_groups
 from tritforge.compress.methods.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within, target_pruning
 from tritforge.compress.methods.weight_penalty_clipping import weight_penalty
 from tritforge.compress.run.checkpoint import load_checkpoint
-from tritforge.compress.train import train
+from tritforge.compress.training.train import train
 from tritforge.errors import RecipeError
 
 KINDS = ("cycles", "uniform")

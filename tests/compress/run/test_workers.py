@@ -15,7 +15,7 @@ from tritforge.cli.main import run
 from tritforge.compress.data.augmentation import Augmentation, draws_of_epoch
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.workers import Workers
-from tritforge.compress.train import train
+from tritforge.compress.training.train import train
 from tritforge.errors import RecipeError
 
 

@@ -16,7 +16,7 @@ from tritforge.compress.methods.weight_penalty_clipping import group_norms, grou
 from tritforge.compress.models.evaluation import settle_statistics
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from tritforge.compress.train import train
+from tritforge.compress.training.train import train
 from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update, update_steps
 from tritforge.compress.updates.full_retraining import full_retraining
 from tritforge.errors import NetworkError, RecipeError

@@ -70,7 +70,7 @@ def train_step(root: Path, seed: int) -> Done:
 def update_step(root: Path, seed: int, trained: Done) -> Done:
     """Make the patch for the recorded shift; ``patch_bytes`` is 0 when validation did not improve."""
     from tritforge.compress.demo_run import update_demo
-    from tritforge.compress.evaluate_target import network_dataset
+    from tritforge.compress.training.evaluate_target import network_dataset
 
     network = load_network(trained.folder / NETWORK)
     inputs = {"seed": seed, "network": network_digest(network), "ratio": RATIO, "degrees": DEGREES}

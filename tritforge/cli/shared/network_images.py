@@ -47,7 +47,7 @@ def _test_images(network: Network, count: int, folder: str | None) -> tuple[NDAr
     """Test images of the data set that the network's provenance names."""
     if "recipe" not in network.provenance:
         raise DataError("the network file does not say what it was trained on; give --data FILE or --random-pixels")
-    from tritforge.compress.evaluate_target import network_dataset
+    from tritforge.compress.training.evaluate_target import network_dataset
 
     test = network_dataset(network, folder).test
     return test.images[:count], test.labels[:count]

@@ -21,7 +21,7 @@ from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, 
 from tritforge.compress.run.lock import RunBusyError, locked
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.run.schedules import one_cycle
-from tritforge.compress.train import CHECKPOINT_FILE, augmentation, remaining_steps, train
+from tritforge.compress.training.train import CHECKPOINT_FILE, augmentation, remaining_steps, train
 from tritforge.errors import RecipeError, TritforgeError
 
 
@@ -101,7 +101,7 @@ def test_a_run_killed_between_two_checkpoints_repeats_the_lost_steps(tmp_path, w
         import os, signal
         from dataclasses import replace
         from compress_samples import SMALL, small_digits
-        from tritforge.compress.train import train
+        from tritforge.compress.training.train import train
         steps = 0
         def advance(count):
             global steps
@@ -110,7 +110,7 @@ def test_a_run_killed_between_two_checkpoints_repeats_the_lost_steps(tmp_path, w
                 os.kill(os.getpid(), signal.SIGKILL)
         train(replace(SMALL, checkpoint_steps=4), {str(tmp_path)!r}, dataset=small_digits(), advance=advance)
     """
-    tests = Path(__file__).resolve().parents[1]
+    tests = Path(__file__).resolve().parents[2]
     killed = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], cwd=tests, capture_output=True, check=False
     )
@@ -130,7 +130,7 @@ def test_brevitas_layers_train_to_the_same_weights_and_deploy_as_plain_ones(tmp_
 
 
 def test_training_does_not_import_brevitas():
-    program = "import sys; import tritforge.compress.train; assert 'brevitas' not in sys.modules"
+    program = "import sys; import tritforge.compress.training.train; assert 'brevitas' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from tritforge.compress.data.packed_images import load_packed
-from tritforge.compress.evaluate_target import network_recipe
 from tritforge.compress.experiments import find_experiment, run_name
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.run_record import predicted_cycles
+from tritforge.compress.training.evaluate_target import network_recipe
 from tritforge.network.file import load_network
 from tritforge.network.network import group_sparsity
 from tritforge.results import read_result
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NETWORK = load_network(ROOT / "reports" / "networks" / "resnet20_cifar10_jpeg.safetensors")
 RESULTS = ROOT / "reports" / "results"
 EXPORTED, EVALUATED, SIMULATED = (

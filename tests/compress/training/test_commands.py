@@ -153,7 +153,7 @@ def test_the_digits_acceptance_figures(tmp_path):
 
 @pytest.mark.slow
 def test_clipping_keeps_more_groups_empty_than_the_naive_combination(tmp_path):
-    from tritforge.compress.train import train
+    from tritforge.compress.training.train import train
 
     recipe = replace(SMALL, widths=(16, 32, 64), epochs=30, penalty=0.004, shift_pixels=0, checkpoint_steps=10**6)
     fractions = {

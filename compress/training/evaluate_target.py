@@ -14,7 +14,7 @@ from tritforge.compress.models.evaluation import accuracy, model_accuracy
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.recipe import Recipe, parse_recipe
-from tritforge.compress.train import recipe_dataset
+from tritforge.compress.training.train import recipe_dataset
 from tritforge.errors import DataError
 from tritforge.network.file import load_network
 from tritforge.network.network import Network

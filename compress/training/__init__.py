@@ -1,0 +1,1 @@
+"""Trainings as a user asks for them: train, export, evaluate."""
