@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tritforge.compress.experiments import method_recipe
+from tritforge.compress.experiments.plan import method_recipe
 from tritforge.compress.run.recipe import Recipe
 
 

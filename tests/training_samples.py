@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tritforge.compress.experiments import run_name, setting
-from tritforge.compress.recorded_runs import COMMAND
+from tritforge.compress.experiments.plan import run_name, setting
+from tritforge.compress.experiments.recorded_runs import COMMAND
 from tritforge.compress.run.recipe import Recipe
 from tritforge.results import Result
 

@@ -127,7 +127,7 @@ def test_a_damaged_record_is_told(pack: str, capsys: pytest.CaptureFixture[str])
 def test_an_interruption_is_resumable(
     pack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tritforge.compress import experiment_run
+    from tritforge.compress.experiments import running as experiment_run
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

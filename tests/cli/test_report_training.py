@@ -6,7 +6,7 @@ import pytest
 from training_samples import made_up_results
 
 from tritforge.cli.main import run
-from tritforge.compress.experiments import experiments, with_seeds
+from tritforge.compress.experiments.plan import experiments, with_seeds
 from tritforge.results import read_result, write_result
 
 

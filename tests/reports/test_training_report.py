@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from page_reader import Page
 from training_samples import made_up
 
-from tritforge.compress.experiments import experiments, method_of, setting
+from tritforge.compress.experiments.plan import experiments, method_of, setting
 from tritforge.compress.run.recipe import Recipe
 from tritforge.errors import ResultFileError, TritforgeError
 from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6

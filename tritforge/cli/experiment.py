@@ -69,9 +69,9 @@ def run(
     """Do the runs of an experiment that have no record yet; the same command goes on where it ended."""
     from dataclasses import replace
 
-    from tritforge.compress.experiment_run import DatasetShelf, OutOfTimeError, do_run
-    from tritforge.compress.experiments import data_values, run_name
-    from tritforge.compress.recorded_runs import missing_runs
+    from tritforge.compress.experiments.plan import data_values, run_name
+    from tritforge.compress.experiments.recorded_runs import missing_runs
+    from tritforge.compress.experiments.running import DatasetShelf, OutOfTimeError, do_run
     from tritforge.compress.run.lock import RunBusyError
 
     deadline = None if budget is None else context.find_root().obj + 60 * budget
@@ -133,8 +133,8 @@ def list_experiments(
     json: JsonOption = None,
 ) -> None:
     """Tell what experiments there are, or an experiment's runs, and which of them are recorded."""
-    from tritforge.compress.experiments import experiments, run_name
-    from tritforge.compress.recorded_runs import read_record
+    from tritforge.compress.experiments.plan import experiments, run_name
+    from tritforge.compress.experiments.recorded_runs import read_record
 
     rows: list[dict[str, Any]] = []
     for experiment in [name] if name is not None else experiments(schedule):
@@ -156,7 +156,7 @@ def _chosen_runs(name: str, schedule: str, seeds: str | None, epochs: int | None
     """The recipes of an experiment's runs, with what the options change."""
     from dataclasses import replace
 
-    from tritforge.compress.experiments import find_experiment, matching, with_seeds
+    from tritforge.compress.experiments.plan import find_experiment, matching, with_seeds
 
     runs = find_experiment(name, schedule).runs
     if epochs is not None:

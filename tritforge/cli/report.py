@@ -83,8 +83,8 @@ def report(
 def _training(folder: Path, out: Path | None, schedule: str, epochs: int | None) -> dict[str, object]:
     from dataclasses import replace
 
-    from tritforge.compress.experiments import experiments, setting
-    from tritforge.compress.recorded_runs import records_of_all_seeds
+    from tritforge.compress.experiments.plan import experiments, setting
+    from tritforge.compress.experiments.recorded_runs import records_of_all_seeds
     from tritforge.reports.training_records import Measured, data_set_of, rows
     from tritforge.reports.training_tables import parts
 

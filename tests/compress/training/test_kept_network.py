@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tritforge.compress.data.packed_images import load_packed
-from tritforge.compress.experiments import find_experiment, run_name
+from tritforge.compress.experiments.plan import find_experiment, run_name
+from tritforge.compress.experiments.record import predicted_cycles
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy
-from tritforge.compress.run_record import predicted_cycles
 from tritforge.compress.training.evaluate_target import network_recipe
 from tritforge.network.file import load_network
 from tritforge.network.network import group_sparsity

@@ -13,26 +13,20 @@ import torch
 from experiment_samples import small_run, write_small_pack
 
 from tritforge.cli.main import run
-from tritforge.compress import experiment_run
 from tritforge.compress.data.dataset import Dataset
-from tritforge.compress.experiment_run import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run
-from tritforge.compress.experiments import METHODS, Experiment, method_recipe, run_name
+from tritforge.compress.experiments import running as experiment_run
+from tritforge.compress.experiments.plan import METHODS, Experiment, method_recipe, run_name
+from tritforge.compress.experiments.record import history, predicted_cycles, run_metrics, run_result, weights_digest
+from tritforge.compress.experiments.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
+from tritforge.compress.experiments.running import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.export.export import export_network
 from tritforge.compress.methods.distillation import state_digest
 from tritforge.compress.methods.group_sparsity import zero_fraction, zero_group_fraction
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import build_model
-from tritforge.compress.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.recipe import Recipe, parse_recipe
-from tritforge.compress.run_record import (
-    history,
-    predicted_cycles,
-    run_metrics,
-    run_result,
-    weights_digest,
-)
 from tritforge.compress.training.train import recipe_dataset, train
 from tritforge.errors import RecipeError, ResultFileError
 from tritforge.network.digest import network_digest
@@ -59,7 +53,7 @@ def taught(pack: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, Recipe]
     """A run that learns from another, and that other, which alone an experiment holds."""
     teacher = small_run("full precision", pack)
     known = {"small": Experiment("small", "a teacher", (replace(teacher, dataset="cifar10", data_folder=""),))}
-    monkeypatch.setattr("tritforge.compress.experiments.experiments", lambda schedule: known)
+    monkeypatch.setattr("tritforge.compress.experiments.plan.experiments", lambda schedule: known)
     return small_run("clipped", pack, teacher=run_name(teacher), distillation=0.5), teacher
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from tritforge.compress.experiments import run_name
+from tritforge.compress.experiments.plan import run_name
 from tritforge.compress.run.recipe import NOT_DECISIVE, Recipe, parse_recipe
 from tritforge.errors import ResultFileError
 from tritforge.results import Result, read_result

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tritforge.compress.experiments import (
+from tritforge.compress.experiments.plan import (
     METHODS,
     SCHEDULES,
     data_values,

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from tritforge.compress.experiments import FLOAT_BITS, run_name, setting
+from tritforge.compress.experiments.plan import FLOAT_BITS, run_name, setting
+from tritforge.compress.experiments.recorded_runs import COMMAND
 from tritforge.compress.export.export import export_network
 from tritforge.compress.methods.group_sparsity import kept_weights, zero_fraction
 from tritforge.compress.methods.weight_penalty_clipping import group_norms
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
-from tritforge.compress.recorded_runs import COMMAND
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.training.evaluate_target import network_accuracy
 from tritforge.compress.training.train import LOG_FILE, TrainingRun

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritforge.compress.data.dataset import Dataset
-from tritforge.compress.experiments import find_run, run_name
-from tritforge.compress.recorded_runs import NOT_COMPARED, missing_runs, record_path
+from tritforge.compress.experiments.plan import find_run, run_name
+from tritforge.compress.experiments.record import run_result
+from tritforge.compress.experiments.recorded_runs import NOT_COMPARED, missing_runs, record_path
 from tritforge.compress.run.recipe import Recipe
-from tritforge.compress.run_record import run_result
 from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, steps_per_epoch, train
 from tritforge.files import atomic_write
 from tritforge.results import Result, write_result

@@ -1,0 +1,1 @@
+"""The experiments behind the tables: plan, runs, records."""
