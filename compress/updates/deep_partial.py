@@ -46,7 +46,7 @@ class UpdateSettings:
         epochs: passes over the data in each step.
         batch_size: images a step.
         learning_rate: peak of the one-cycle schedule; the default is what
-            :mod:`tritforge.compress.select_update_rate` chose.
+            :mod:`tritforge.compress.studies.select_update_rate` chose.
         momentum: of SGD.
         seed: of the order of the data.
     """

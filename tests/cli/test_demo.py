@@ -137,8 +137,8 @@ def test_an_accelerator_that_does_not_exist_is_refused(tmp_path: Path, capsys: p
 
 @pytest.mark.slow
 def test_the_whole_demo_on_a_short_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
-    from tritforge.compress import demo_run
     from tritforge.compress.run.recipe import load_recipe
+    from tritforge.compress.studies import demo_run
 
     def short(name: str, overrides: list[str]):
         return load_recipe(name, [*overrides, "epochs=12"])

@@ -249,7 +249,7 @@ def step(
     json: JsonOption = None,
 ) -> None:
     """Seconds of an optimiser step on the CPU: full precision, ternary with penalty, and with 8-bit activations too."""
-    from tritforge.compress.bench_step import WARM_UP, bench_steps, step_recipes
+    from tritforge.compress.studies.step_timing import WARM_UP, bench_steps, step_recipes
 
     options: dict[str, Any] = {"threads": threads, "bfloat16": bfloat16, "channels_last": channels_last, "fused": fused}
     recipes = step_recipes(f"resnet{depth}", batch, **options)

@@ -35,7 +35,7 @@ def digits_penalty(
     runs: Annotated[Path, _runs()] = Path("runs/digits_selection"),
 ) -> None:
     """Choose λ and a of digits_ternary on hold-outs of the training part; about half an hour."""
-    from tritforge.compress.select_penalty import CANDIDATES, SEEDS, select
+    from tritforge.compress.studies.select_penalty import CANDIDATES, SEEDS, select
 
     with progress("training", total=len(CANDIDATES) * len(SEEDS), unit="trainings") as advance:
         metrics = select(json, runs, advance=advance)
@@ -53,7 +53,7 @@ def digits_update_rate(
     runs: Annotated[Path, _runs()] = Path("runs/digits_selection"),
 ) -> None:
     """Choose the learning rates of partial update and full retraining on validation images; minutes."""
-    from tritforge.compress.select_update_rate import RATES, SEEDS, deploy, select
+    from tritforge.compress.studies.select_update_rate import RATES, SEEDS, deploy, select
 
     with progress("updating", total=len(SEEDS) * sum(map(len, RATES.values())), unit="updates") as advance:
         metrics = select(json, deploy(runs), advance)
@@ -68,7 +68,7 @@ def digits_seeds(
     runs: Annotated[Path, _runs()] = Path("runs/digits_seeds"),
 ) -> None:
     """Train, export and update digits over three seeds, judged on the test part; about ten minutes."""
-    from tritforge.compress import digits_seeds as study
+    from tritforge.compress.studies import digits_seeds as study
 
     with progress("measuring", total=len(study.SEEDS), unit="seeds") as advance:
         metrics = study.digits_seeds(json, runs, advance=advance)

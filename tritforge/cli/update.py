@@ -42,8 +42,8 @@ def update(
     json: JsonOption = None,
 ) -> None:
     """Train a deployed network on shifted data, change few trits (deep partial updating), and write the patch."""
-    from tritforge.compress.demo_run import update_demo
     from tritforge.compress.run.checkpoint import save_checkpoint
+    from tritforge.compress.studies.demo_run import update_demo
     from tritforge.compress.training.evaluate_target import network_dataset
     from tritforge.network.file import load_network
 

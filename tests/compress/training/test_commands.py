@@ -8,8 +8,8 @@ import torch
 from compress_samples import SMALL
 
 from tritforge.cli.main import run
-from tritforge.compress.demo_run import train_demo
 from tritforge.compress.run.checkpoint import load_checkpoint
+from tritforge.compress.studies.demo_run import train_demo
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network
 from tritforge.patches.patch import apply_to_network

@@ -53,7 +53,7 @@ class Settings:
 
 def train_step(root: Path, seed: int) -> Done:
     """Train both precisions and export the ternary network; resumes a training that was interrupted."""
-    from tritforge.compress.demo_run import train_demo
+    from tritforge.compress.studies.demo_run import train_demo
 
     def work(folder: Path) -> dict[str, Any]:
         trained = train_demo(seed, folder, progress)
@@ -69,7 +69,7 @@ def train_step(root: Path, seed: int) -> Done:
 
 def update_step(root: Path, seed: int, trained: Done) -> Done:
     """Make the patch for the recorded shift; ``patch_bytes`` is 0 when validation did not improve."""
-    from tritforge.compress.demo_run import update_demo
+    from tritforge.compress.studies.demo_run import update_demo
     from tritforge.compress.training.evaluate_target import network_dataset
 
     network = load_network(trained.folder / NETWORK)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tritforge.compress.recorded_pieces import record_pieces
+from tritforge.compress.studies.recorded_pieces import record_pieces
 from tritforge.errors import ResultFileError
 from tritforge.results import Result, read_result
 

@@ -12,9 +12,15 @@ from statistics import fmean
 from typing import Any
 
 from tritforge.compress.data.sources import load_dataset
-from tritforge.compress.demo_run import FLOAT_RECIPE, FULL_LEARNING_RATE, TERNARY_RECIPE, train_demo, update_demo
-from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.run.recipe import load_recipe
+from tritforge.compress.studies.demo_run import (
+    FLOAT_RECIPE,
+    FULL_LEARNING_RATE,
+    TERNARY_RECIPE,
+    train_demo,
+    update_demo,
+)
+from tritforge.compress.studies.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.updates.deep_partial import UpdateSettings
 from tritforge.results import Result
 

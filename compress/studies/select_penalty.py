@@ -14,8 +14,8 @@ from typing import Any
 
 from tritforge.compress.data.dataset import Dataset, Split, hold_out, join
 from tritforge.compress.data.sources import load_dataset
-from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.run.recipe import Recipe, load_recipe
+from tritforge.compress.studies.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.training.train import steps_per_epoch, train
 from tritforge.results import Result
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from tritforge.cli.main import run
-from tritforge.compress import select_penalty
 from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.run.recipe import Recipe, load_recipe
-from tritforge.compress.select_penalty import choose, held_out, select, with_equal_steps
+from tritforge.compress.studies import select_penalty
+from tritforge.compress.studies.select_penalty import choose, held_out, select, with_equal_steps
 from tritforge.compress.training.train import steps_per_epoch
 from tritforge.results import read_result
 
@@ -84,7 +84,7 @@ def test_a_mistake_is_told_in_a_sentence(tmp_path, capsys):
 
 
 def test_the_recipe_holds_what_the_recorded_selection_chose():
-    recorded = read_result(Path(__file__).resolve().parents[2] / "reports/results/digits_selection.json").metrics
+    recorded = read_result(Path(__file__).resolve().parents[3] / "reports/results/digits_selection.json").metrics
     assert choose(recorded["pieces"])["chosen"] == recorded["chosen"]
     recipe = load_recipe("digits_ternary")
     assert (recipe.penalty, recipe.clipping) == (recorded["chosen"]["penalty"], recorded["chosen"]["clipping"])

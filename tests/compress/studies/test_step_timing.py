@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from tritforge.cli.main import run
-from tritforge.compress import bench_step
+from tritforge.compress.studies import step_timing as bench_step
 
 
 def kind_of(recipe):

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from tritforge.cli.main import run
-from tritforge.compress import digits_seeds
-from tritforge.compress.demo_run import TrainedDemo, UpdateFigures
-from tritforge.compress.digits_seeds import NAMES
+from tritforge.compress.studies import digits_seeds
+from tritforge.compress.studies.demo_run import TrainedDemo, UpdateFigures
+from tritforge.compress.studies.digits_seeds import NAMES
 from tritforge.results import read_result
 
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from tritforge.compress.data.dataset import Split, join
 from tritforge.compress.data.recorded_shift import turned
-from tritforge.compress.demo_run import TERNARY_RECIPE, integer_accuracy
 from tritforge.compress.export.deployed import deployed_model
 from tritforge.compress.export.export import export_network
 from tritforge.compress.models.model import Model
-from tritforge.compress.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.run.recipe import load_recipe
-from tritforge.compress.select_penalty import without_test
+from tritforge.compress.studies.demo_run import TERNARY_RECIPE, integer_accuracy
+from tritforge.compress.studies.recorded_pieces import Pieces, record_pieces
+from tritforge.compress.studies.select_penalty import without_test
 from tritforge.compress.training.train import recipe_dataset, train
 from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update
 from tritforge.compress.updates.full_retraining import full_retraining

@@ -1,0 +1,1 @@
+"""Measurements that chose the values of recipes, and the demo's trainings."""
