@@ -149,6 +149,6 @@ def test_without_the_extra_the_console_command_says_how_to_get_it():
 
 def test_a_tools_log_stands_below_the_sentence():
     from tritforge.cli.main import explain
-    from tritforge.sim.verilator import SimulationError
+    from tritforge.sim.simulator.verilator import SimulationError
 
     assert explain(SimulationError("the bench  failed\nline 1\n  line 2")) == "the bench failed\nline 1\n  line 2"

@@ -6,7 +6,7 @@ import pytest
 
 from tritforge.rtl import hdl_sources
 from tritforge.rtl.synthesis import PRIMITIVES
-from tritforge.sim.runner import run_bench
+from tritforge.sim.simulator.runner import run_bench
 
 
 @pytest.mark.parametrize("primitives", [[], [PRIMITIVES]], ids=["behaviour", "primitives"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tritforge.sim.runner import run_bench
+from tritforge.sim.simulator.runner import run_bench
 
 
 @pytest.mark.parametrize(("pes", "channels", "outputs"), [(4, 8, 32), (16, 16, 64), (32, 16, 32), (8, 8, 128)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tritforge.sim.runner import SimulationError, run_bench
+from tritforge.sim.simulator.runner import SimulationError, run_bench
 
 
 @pytest.mark.parametrize(

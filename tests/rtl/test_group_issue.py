@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tritforge.sim.runner import run_bench
+from tritforge.sim.simulator.runner import run_bench
 
 
 def test_group_issue():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tritforge.rtl import hdl_sources
-from tritforge.sim import verilator
+from tritforge.sim.simulator import verilator
 
 MODULES = [path.stem for path in hdl_sources() if path.parent.name != "generated"]
 

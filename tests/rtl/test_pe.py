@@ -6,7 +6,7 @@ import pytest
 
 from tritforge.rtl import hdl_sources
 from tritforge.rtl.synthesis import PRIMITIVES
-from tritforge.sim.runner import run_bench
+from tritforge.sim.simulator.runner import run_bench
 
 PARAMETERS = [{"GroupChannels": 16, "ActivationBits": 8}, {"GroupChannels": 8, "ActivationBits": 16}]
 

@@ -6,7 +6,7 @@ import re
 
 from tritforge.sim.accelerator_simulation import CHECKER
 from tritforge.sim.benches.axi_checker import VIOLATIONS
-from tritforge.sim.runner import run_bench
+from tritforge.sim.simulator.runner import run_bench
 
 
 def test_every_rule_is_noticed_when_it_is_broken_and_only_then() -> None:

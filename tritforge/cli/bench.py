@@ -277,7 +277,7 @@ def coverage(
     json: JsonOption = None,
 ) -> None:
     """Lines, branches and toggles of the RTL that the benches reach; runs in a checkout, for about half an hour."""
-    from tritforge.sim.coverage import measure, metrics
+    from tritforge.sim.simulator.coverage import measure, metrics
 
     modules, simulations = measure(counts)
     for each in modules:

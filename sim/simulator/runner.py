@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import get_runner
 
-from tritforge.sim.verilator import SimulationError, build, coverage_folder, environment, tail
+from tritforge.sim.simulator.verilator import SimulationError, build, coverage_folder, environment, tail
 
 __all__ = ["BenchResults", "SimulationError", "run_bench"]
 

@@ -1,9 +1,10 @@
 """Which lines, branches and bits of the RTL the benches reach (``tritforge bench coverage``).
 
-The tests named in :data:`TESTS` run on builds that count (see :data:`tritforge.sim.verilator.COVERAGE_VARIABLE`); what
-their simulations counted is added up, whatever the parameters of a module were. Only ``rtl/hdl`` is reported, without
-what is generated. A line counts as covered when all code on it ran, a branch (each side of an ``if``, a case item, each
-side of ``?:``) when it was taken, a toggle when the bit rose, another when it fell.
+The tests named in :data:`TESTS` run on builds that count (see
+:data:`tritforge.sim.simulator.verilator.COVERAGE_VARIABLE`); what their simulations counted is added up, whatever the
+parameters of a module were. Only ``rtl/hdl`` is reported, without what is generated. A line counts as covered when all
+code on it ran, a branch (each side of an ``if``, a case item, each side of ``?:``) when it was taken, a toggle when the
+bit rose, another when it fell.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tritforge.rtl import HDL
-from tritforge.sim.verilator import COVERAGE_VARIABLE, SimulationError, tail
+from tritforge.sim.simulator.verilator import COVERAGE_VARIABLE, SimulationError, tail
 
 ROOT = Path(__file__).resolve().parents[1]
 WHOLE = (

@@ -8,10 +8,10 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.results import read_result
-from tritforge.sim import coverage
-from tritforge.sim.coverage import bench_tests, metrics, read_counts
-from tritforge.sim.runner import run_bench
-from tritforge.sim.verilator import COVERAGE_VARIABLE, build_folder
+from tritforge.sim.simulator import coverage
+from tritforge.sim.simulator.coverage import bench_tests, metrics, read_counts
+from tritforge.sim.simulator.runner import run_bench
+from tritforge.sim.simulator.verilator import COVERAGE_VARIABLE, build_folder
 
 FIFO = {"Width": 33, "Depth": 8}
 

@@ -1,0 +1,1 @@
+"""Verilator: builds, runs of benches, coverage."""
