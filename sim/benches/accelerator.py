@@ -28,10 +28,10 @@ from tritforge.network.network import Network
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.program import OverlayProgram, load_program
 from tritforge.overlay.register_map import State
-from tritforge.sim.axi_memory_port import AxiMemoryPort
 from tritforge.sim.benches.common import start
-from tritforge.sim.blocking_port import BlockingMemoryPort
-from tritforge.sim.streams import CLOCK_NS, ImageSource, Result, ResultSink, image_beats, now
+from tritforge.sim.host.axi_memory_port import AxiMemoryPort
+from tritforge.sim.host.blocking_port import BlockingMemoryPort
+from tritforge.sim.host.streams import CLOCK_NS, ImageSource, Result, ResultSink, image_beats, now
 
 LAYER_COUNTERS = ("cycles", "issued", "stall_windows", "stall_accumulators")
 RESULT_CYCLES = 2_000_000

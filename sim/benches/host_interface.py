@@ -15,8 +15,8 @@ from tritforge.errors import DeviceError
 from tritforge.overlay import register_map as rm
 from tritforge.overlay.program import SPACES
 from tritforge.overlay.register_map import Register, State
-from tritforge.sim.axi_memory_port import AxiMemoryPort
 from tritforge.sim.benches.common import start
+from tritforge.sim.host.axi_memory_port import AxiMemoryPort
 
 SIZES = {"descriptors": 512, "bitmaps": 32, "affine": 32, "weights": 16 * 4}
 BITS = {"descriptors": 32, "bitmaps": 32, "affine": 32, "weights": 36}

@@ -17,7 +17,7 @@ from tritforge.device.memory_port import ENTRY, Entries, PortState, Words
 from tritforge.overlay import register_map as rm
 from tritforge.overlay.program import SPACES
 from tritforge.overlay.register_map import Register, State
-from tritforge.sim.axi_memory_port import AxiMemoryPort
+from tritforge.sim.host.axi_memory_port import AxiMemoryPort
 
 STATES = {State.EMPTY: PortState.EMPTY, State.LOADING: PortState.STOPPED, State.VALID: PortState.VALID}
 
