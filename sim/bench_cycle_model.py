@@ -17,9 +17,9 @@ from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.samples.resnet_network import DEPTHS, resnet_network
-from tritforge.sim.accelerator_simulation import AcceleratorJob
 from tritforge.sim.bench_network import pixels
 from tritforge.sim.random_equality import random_networks
+from tritforge.sim.runs.accelerator import AcceleratorJob
 
 IMAGES = 6
 """Images of a random network back to back."""

@@ -15,7 +15,7 @@ from tritforge.errors import TritforgeError
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Layer, Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
+from tritforge.sim.runs.accelerator import AcceleratorJob, Inference
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tritforge.network.network import Network
 from tritforge.overlay.issued_groups import ideal_speedup, issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
+from tritforge.sim.runs.accelerator import AcceleratorJob, Inference
 
 PIECE_IMAGES = 50
 """Images of a simulation: enough that loading the program over AXI4-Lite takes the smaller part of its time."""

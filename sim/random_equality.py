@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tritforge.network.network import Network
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.samples.random_network import KINDS, random_images, random_layer_network, random_network
-from tritforge.sim.core_simulation import simulate_core
+from tritforge.sim.runs.core import simulate_core
 
 ZERO_GROUPS = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
 JOBS_PER_SIMULATION = 40

@@ -24,8 +24,8 @@ from tritforge.sim.simulator.verilator import COVERAGE_VARIABLE, SimulationError
 
 ROOT = Path(__file__).resolve().parents[1]
 WHOLE = (
-    "tests/sim/test_accelerator_resets.py::test_a_reset_under_images_leaves_nothing_behind",
-    "tests/sim/test_compute_core.py::test_sixteen_bits",
+    "tests/sim/runs/test_accelerator_resets.py::test_a_reset_under_images_leaves_nothing_behind",
+    "tests/sim/runs/test_core.py::test_sixteen_bits",
 )
 """Tests of the accelerator and of the core; all benches of single modules come before them."""
 

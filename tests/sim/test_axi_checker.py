@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tritforge.sim.accelerator_simulation import CHECKER
 from tritforge.sim.benches.axi_checker import VIOLATIONS
+from tritforge.sim.runs.accelerator import CHECKER
 from tritforge.sim.simulator.runner import run_bench
 
 

@@ -78,8 +78,8 @@ def network(
 
     The multi-bit layers, stem and classifier, keep all their groups. Every word of every map is compared.
     """
-    from tritforge.sim.accelerator_simulation import build_accelerator
     from tritforge.sim.bench_network import pieces, summary
+    from tritforge.sim.runs.accelerator import build_accelerator
 
     held = resnet_network(depth, zero_groups, activation_bits=bits, seed=seed)
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits)

@@ -49,7 +49,7 @@ def simulate(
     parameters = accelerator_for(held, pes, memory, fit)
     check_fits(held, parameters)
     pixels, labels = network_images(held, images, data, seed if random_pixels else None, data_folder)
-    from tritforge.sim.accelerator_simulation import simulate as run
+    from tritforge.sim.runs.accelerator import simulate as run
 
     with progress("simulating", total=len(pixels), unit="images") as advance:
         outcome = run(held, pixels, parameters, every_group=every_group, seed=seed + 1, progress=advance)

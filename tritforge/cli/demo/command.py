@@ -101,7 +101,7 @@ class _Build:
     """The Verilator build, which needs no network and so runs beside the training."""
 
     def __init__(self, parameters: AcceleratorParameters) -> None:
-        from tritforge.sim.accelerator_simulation import build_accelerator
+        from tritforge.sim.runs.accelerator import build_accelerator
 
         self.parameters = parameters
         self.error: BaseException | None = None
@@ -121,7 +121,7 @@ class _Build:
 
     def wait(self) -> None:
         """Wait for the end of the build; raises what the build raised."""
-        from tritforge.sim.accelerator_simulation import build_state
+        from tritforge.sim.runs.accelerator import build_state
 
         while self._thread.is_alive() and not build_state(self.parameters)[1]:
             self._thread.join(0.5)

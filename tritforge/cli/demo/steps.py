@@ -25,7 +25,7 @@ from tritforge.patches.patch import network_version
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tritforge.sim.accelerator_simulation import Inference
+    from tritforge.sim.runs.accelerator import Inference
 
 RATIO = 0.01
 """Updating ratio of the demo's patch: changed trits over trits in stored groups."""
@@ -100,7 +100,7 @@ def simulate_step(root: Path, settings: Settings, trained: Done) -> Done:
     inputs = _hardware_inputs(settings, network) | {"data": trained.outcome["data_digest"], "dense": DENSE_IMAGES}
 
     def work(folder: Path) -> dict[str, Any]:
-        from tritforge.sim.accelerator_simulation import AcceleratorJob
+        from tritforge.sim.runs.accelerator import AcceleratorJob
 
         job = AcceleratorJob(settings.parameters)
         job.load(network)
@@ -131,7 +131,7 @@ def patch_step(root: Path, settings: Settings, trained: Done, updated: Done) -> 
     inputs = _hardware_inputs(settings, network) | {"patch": patch.hex(), "refused": REFUSED_IMAGES}
 
     def work(folder: Path) -> dict[str, Any]:
-        from tritforge.sim.accelerator_simulation import AcceleratorJob
+        from tritforge.sim.runs.accelerator import AcceleratorJob
 
         job = AcceleratorJob(settings.parameters)
         job.load(network, network_version(network))

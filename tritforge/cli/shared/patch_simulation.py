@@ -20,7 +20,7 @@ def simulate_patch(patch: bytes, base: Network, images: int, pes: int, seed: int
     Raises:
         DeviceError: the accelerator refused the patch, or a word differs from the reference model.
     """
-    from tritforge.sim.accelerator_simulation import AcceleratorJob
+    from tritforge.sim.runs.accelerator import AcceleratorJob
 
     parameters = accelerator_for(base, pes)
     check_fits(base, parameters)

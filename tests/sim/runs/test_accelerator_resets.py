@@ -12,7 +12,7 @@ from tritforge.overlay import register_map as rm
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.register_map import Register
 from tritforge.samples.random_network import random_images, random_network
-from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference, Interruption
+from tritforge.sim.runs.accelerator import AcceleratorJob, Inference, Interruption
 
 PARAMETERS = AcceleratorParameters(pes=4, group_channels=8, pass_outputs=32, staging=64)
 IMAGES = 3

@@ -16,9 +16,9 @@ from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import diff
 from tritforge.samples.random_network import random_images, random_layer_network, random_network
-from tritforge.sim.accelerator_simulation import AcceleratorJob, Inference
+from tritforge.sim.runs.accelerator import AcceleratorJob, Inference
 
-DIGITS = Path(__file__).parents[2] / "reports" / "networks" / "digits.safetensors"
+DIGITS = Path(__file__).parents[3] / "reports" / "networks" / "digits.safetensors"
 PARAMETERS = AcceleratorParameters(pes=16)
 
 

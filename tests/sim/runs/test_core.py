@@ -7,8 +7,8 @@ import pytest
 
 from tritforge.network.network import Network
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.sim.core_simulation import CoreRun, simulate_core
 from tritforge.sim.random_equality import random_layers, random_networks
+from tritforge.sim.runs.core import CoreRun, simulate_core
 
 P16 = AcceleratorParameters(pes=16, slots=8192)
 P8_16_BITS = AcceleratorParameters(pes=8, activation_bits=16, slots=8192)

@@ -22,7 +22,7 @@ from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram, save_program
 from tritforge.rtl import hdl_sources
-from tritforge.sim.map_trace import RESET, split_images, traced_maps
+from tritforge.sim.runs.map_trace import RESET, split_images, traced_maps
 from tritforge.sim.simulator.runner import SimulationError, run_bench
 from tritforge.sim.simulator.verilator import build, build_folder, compiled_files
 

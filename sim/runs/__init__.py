@@ -1,0 +1,1 @@
+"""Networks and images on the simulated hardware, compared word by word."""
