@@ -40,7 +40,7 @@ def layers(
 ) -> None:
     """Speedup of dissertation Table 7's layers from skipping, against the same array issuing every group."""
     from tritforge.reports.table7 import TABLE_7 as PAPER
-    from tritforge.sim.bench_layers import TABLE_7, bench_layers
+    from tritforge.sim.measure.layers import TABLE_7, bench_layers
 
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits, slots=8192)
     with progress("simulating", total=2 * len(TABLE_7), unit="runs") as advance:
@@ -78,7 +78,7 @@ def network(
 
     The multi-bit layers, stem and classifier, keep all their groups. Every word of every map is compared.
     """
-    from tritforge.sim.bench_network import pieces, summary
+    from tritforge.sim.measure.network import pieces, summary
     from tritforge.sim.runs.accelerator import build_accelerator
 
     held = resnet_network(depth, zero_groups, activation_bits=bits, seed=seed)
@@ -110,7 +110,7 @@ def _network_piece(
     folder: Path, depth: int, zero_groups: float, parameters: AcceleratorParameters, piece: Any, seed: int
 ) -> dict[str, Any]:
     """A piece of ``bench network``, from its folder where it is there."""
-    from tritforge.sim.bench_network import run_piece
+    from tritforge.sim.measure.network import run_piece
 
     bits = parameters.activation_bits
     held = resnet_network(depth, zero_groups, activation_bits=bits, seed=seed)
@@ -133,7 +133,7 @@ def equality(
     json: JsonOption = None,
 ) -> None:
     """Count the words in which the RTL differs from the reference model, over random layers and networks."""
-    from tritforge.sim.random_equality import check_equality
+    from tritforge.sim.measure.equality import check_equality
 
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits, slots=8192)
     with progress("simulating", total=layers + networks, unit="networks") as advance:
@@ -156,7 +156,7 @@ def model(
     json: JsonOption = None,
 ) -> None:
     """Predicted cycles against those of the simulated accelerator, for images that stream in back to back."""
-    from tritforge.sim.bench_cycle_model import compare_cycles, random_cases, resnet_cases, summary
+    from tritforge.sim.measure.cycle_model import compare_cycles, random_cases, resnet_cases, summary
 
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits)
     cases = [*random_cases(parameters, networks, seed), *(resnet_cases(parameters, seed) if resnets else ())]

@@ -7,7 +7,7 @@ import pytest
 
 from tritforge.network.network import Network
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.sim.random_equality import random_layers, random_networks
+from tritforge.sim.measure.equality import random_layers, random_networks
 from tritforge.sim.runs.core import CoreRun, simulate_core
 
 P16 = AcceleratorParameters(pes=16, slots=8192)

@@ -16,8 +16,8 @@ from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.samples.resnet_network import resnet_network
-from tritforge.sim import bench_network
-from tritforge.sim.bench_network import Piece, pieces, pixels, summary
+from tritforge.sim.measure import network as bench_network
+from tritforge.sim.measure.network import Piece, pieces, pixels, summary
 
 PARAMETERS = AcceleratorParameters(pes=16)
 NETWORK = resnet_network(20, 0.5)

@@ -14,7 +14,7 @@ from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.results import read_result
 from tritforge.samples.random_network import KINDS, random_images, random_layer_network, random_network
-from tritforge.sim.bench_cycle_model import close, compare_cycles, random_cases, resnet_cases, summary
+from tritforge.sim.measure.cycle_model import close, compare_cycles, random_cases, resnet_cases, summary
 from tritforge.sim.runs.core import simulate_core
 
 P16 = AcceleratorParameters(pes=16, slots=8192)

@@ -17,8 +17,8 @@ from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.samples.resnet_network import DEPTHS, resnet_network
-from tritforge.sim.bench_network import pixels
-from tritforge.sim.random_equality import random_networks
+from tritforge.sim.measure.equality import random_networks
+from tritforge.sim.measure.network import pixels
 from tritforge.sim.runs.accelerator import AcceleratorJob
 
 IMAGES = 6
