@@ -13,11 +13,11 @@ from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write, reason
 from tritforge.network.file import load_network
 from tritforge.network.pe_groups import nonzero_groups
-from tritforge.reports.bars import Bar, scaled
-from tritforge.reports.layer_mosaic import layer_mosaic
-from tritforge.reports.memory_map import COLUMNS, memory_map
+from tritforge.reports.drawing.bars import Bar, scaled
+from tritforge.reports.drawing.layer_mosaic import layer_mosaic
+from tritforge.reports.drawing.memory_map import COLUMNS, memory_map
+from tritforge.reports.drawing.png import data_uri
 from tritforge.reports.pages import template
-from tritforge.reports.png import data_uri
 from tritforge.results import read_result
 
 RESULT = "result.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tritforge.files import atomic_write
-from tritforge.reports.palette import BLUE, GREY, ORANGE, TEAL, Colour, unit_rgba
+from tritforge.reports.drawing.palette import BLUE, GREY, ORANGE, TEAL, Colour, unit_rgba
 
 COLOURS: dict[int, Colour] = {4: GREY, 8: TEAL, 16: BLUE, 32: ORANGE}
 MARKERS = {8: "o", 16: "s"}

@@ -14,9 +14,9 @@ from tritforge.network.file import load_network
 from tritforge.network.network import Convolution, Network
 from tritforge.network.pe_groups import TAPS, nonzero_groups
 from tritforge.reports.demo_report import DETAILS, RESULT, digit_picture, read_details
-from tritforge.reports.layer_mosaic import layer_mosaic
+from tritforge.reports.drawing.layer_mosaic import layer_mosaic
+from tritforge.reports.drawing.png import data_uri
 from tritforge.reports.pages import template
-from tritforge.reports.png import data_uri
 from tritforge.results import read_result
 
 MOST_CHANNELS = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tritforge.reports.result_table import Table
+from tritforge.reports.drawing.result_table import Table
 from tritforge.reports.training_cells import (
     FLOAT_BITS,
     NOT_RUN,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from tritforge.reports.result_table import Table
+from tritforge.reports.drawing.result_table import Table
 from tritforge.reports.training_records import Measured
 
 NOT_RUN = "not run"

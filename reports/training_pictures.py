@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from tritforge.reports.palette import BLUE, GREY, ORANGE, TEAL, unit_rgba
+from tritforge.reports.drawing.palette import BLUE, GREY, ORANGE, TEAL, unit_rgba
 from tritforge.reports.training_cells import FLOAT_BITS
 from tritforge.reports.training_records import Measured, Plan, find
 from tritforge.reports.training_tables import sweep_series

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
+from tritforge.reports.drawing.result_table import Table
 from tritforge.reports.pages import between_markers, template
-from tritforge.reports.result_table import Table
 from tritforge.reports.training_cells import NOT_RUN
 from tritforge.reports.training_pictures import Picture, pictures
 from tritforge.reports.training_records import Plan, data_set_of, rows

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tritforge.reports.drawing.result_table import Table
 from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6, Published
-from tritforge.reports.result_table import Table
 from tritforge.reports.target_tables import (
     deployable_table,
     gap_table,

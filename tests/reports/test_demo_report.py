@@ -14,8 +14,8 @@ from tritforge.errors import ResultFileError
 from tritforge.network.file import load_network
 from tritforge.network.pe_groups import nonzero_groups
 from tritforge.reports.demo_report import SMALLEST_BYTES, write_demo_report
-from tritforge.reports.memory_map import COLUMNS, PITCH
-from tritforge.reports.palette import ORANGE
+from tritforge.reports.drawing.memory_map import COLUMNS, PITCH
+from tritforge.reports.drawing.palette import ORANGE
 
 
 class Drawn:

@@ -8,11 +8,11 @@ from network_samples import convolution, trits
 from page_reader import decode_png
 
 from tritforge.network.pe_groups import group_weights, nonzero_groups
-from tritforge.reports.bars import Bar, scaled
-from tritforge.reports.layer_mosaic import SQUARE, layer_mosaic
-from tritforge.reports.memory_map import COLUMNS, PITCH, memory_map
-from tritforge.reports.palette import BLUE, ORANGE
-from tritforge.reports.png import encode_png
+from tritforge.reports.drawing.bars import Bar, scaled
+from tritforge.reports.drawing.layer_mosaic import SQUARE, layer_mosaic
+from tritforge.reports.drawing.memory_map import COLUMNS, PITCH, memory_map
+from tritforge.reports.drawing.palette import BLUE, ORANGE
+from tritforge.reports.drawing.png import encode_png
 
 
 def random_pixels(height: int, width: int) -> np.ndarray:

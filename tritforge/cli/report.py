@@ -69,7 +69,7 @@ def report(
     else:
         if source is not None:
             raise TritforgeError(f"report {what} takes no second argument; known reports are demo, layers and training")
-        from tritforge.reports.result_table import result_tables
+        from tritforge.reports.drawing.result_table import result_tables
 
         result = read_result(what)
         tables = result_tables(result.command, result.metrics)

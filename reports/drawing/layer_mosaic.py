@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tritforge.network.network import Convolution
 from tritforge.network.pe_groups import group_weights
-from tritforge.reports.palette import BLUE, CLEAR, FAINT, ORANGE, TRACE
+from tritforge.reports.drawing.palette import BLUE, CLEAR, FAINT, ORANGE, TRACE
 
 MOST_TILES = 2048
 """Groups of a layer whose trits are still drawn one by one."""

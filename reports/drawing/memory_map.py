@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.reports.palette import FAINT, ORANGE, TRACE
+from tritforge.reports.drawing.palette import FAINT, ORANGE, TRACE
 
 COLUMNS = 128
 CELL = 5
