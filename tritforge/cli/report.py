@@ -85,8 +85,8 @@ def _training(folder: Path, out: Path | None, schedule: str, epochs: int | None)
 
     from tritforge.compress.experiments.plan import experiments, setting
     from tritforge.compress.experiments.recorded_runs import records_of_all_seeds
-    from tritforge.reports.training_records import Measured, data_set_of, rows
-    from tritforge.reports.training_tables import parts
+    from tritforge.reports.training.records import Measured, data_set_of, rows
+    from tritforge.reports.training.tables import parts
 
     if not folder.is_dir():
         raise TritforgeError(f"there is no folder {folder} of training records")
@@ -104,7 +104,7 @@ def _training(folder: Path, out: Path | None, schedule: str, epochs: int | None)
     if data_set:
         typer.echo(f"All on {data_set}.")
     if out is not None:
-        from tritforge.reports.training_report import write_training_report
+        from tritforge.reports.training.report import write_training_report
 
         write_training_report(out, plan)
         typer.echo(out)

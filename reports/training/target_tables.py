@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tritforge.reports.drawing.result_table import Table
-from tritforge.reports.training_cells import (
+from tritforge.reports.training.cells import (
     FLOAT_BITS,
     NOT_RUN,
     Part,
@@ -18,7 +18,7 @@ from tritforge.reports.training_cells import (
     sparsity_cells,
     top1_cell,
 )
-from tritforge.reports.training_records import LEAST, Measured, Plan, find, full_precision_of
+from tritforge.reports.training.records import LEAST, Measured, Plan, find, full_precision_of
 
 GAPS_OF = ("table3", "lambda-sweep", "sparsity", "best")
 """Experiments whose gaps to full precision are told."""

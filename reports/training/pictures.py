@@ -17,9 +17,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from tritforge.reports.drawing.palette import BLUE, GREY, ORANGE, TEAL, unit_rgba
-from tritforge.reports.training_cells import FLOAT_BITS
-from tritforge.reports.training_records import Measured, Plan, find
-from tritforge.reports.training_tables import sweep_series
+from tritforge.reports.training.cells import FLOAT_BITS
+from tritforge.reports.training.records import Measured, Plan, find
+from tritforge.reports.training.tables import sweep_series
 
 INK = "#78828c"
 """Text and axes: readable on white and on black."""

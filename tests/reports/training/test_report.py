@@ -17,19 +17,12 @@ from training_samples import made_up
 from tritforge.compress.experiments.plan import experiments, method_of, setting
 from tritforge.compress.run.recipe import Recipe
 from tritforge.errors import ResultFileError, TritforgeError
-from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6
-from tritforge.reports.target_tables import (
-    deployable_table,
-    gap_table,
-    latency_table,
-    pruned_alike_table,
-    target_selection_table,
-)
-from tritforge.reports.training_cells import NOT_RUN, points_cell
-from tritforge.reports.training_pictures import Picture, pictures, stitched
-from tritforge.reports.training_records import Measured, Plan, data_set_of, find, full_precision_of, rows
-from tritforge.reports.training_report import BEGIN, END, html_page, markdown, markdown_table, write_training_report
-from tritforge.reports.training_tables import (
+from tritforge.reports.training.cells import NOT_RUN, points_cell
+from tritforge.reports.training.pictures import Picture, pictures, stitched
+from tritforge.reports.training.published import TABLE_1, TABLE_3, TABLE_6
+from tritforge.reports.training.records import Measured, Plan, data_set_of, find, full_precision_of, rows
+from tritforge.reports.training.report import BEGIN, END, html_page, markdown, markdown_table, write_training_report
+from tritforge.reports.training.tables import (
     curve,
     matched_table,
     parts,
@@ -38,6 +31,13 @@ from tritforge.reports.training_tables import (
     table_1,
     table_3,
     table_6,
+)
+from tritforge.reports.training.target_tables import (
+    deployable_table,
+    gap_table,
+    latency_table,
+    pruned_alike_table,
+    target_selection_table,
 )
 
 

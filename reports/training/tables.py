@@ -7,15 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tritforge.reports.drawing.result_table import Table
-from tritforge.reports.published import TABLE_1, TABLE_3, TABLE_6, Published
-from tritforge.reports.target_tables import (
-    deployable_table,
-    gap_table,
-    latency_table,
-    pruned_alike_table,
-    target_selection_table,
-)
-from tritforge.reports.training_cells import (
+from tritforge.reports.training.cells import (
     NOT_RUN,
     SPARSE,
     Part,
@@ -28,7 +20,15 @@ from tritforge.reports.training_cells import (
     sparsity_cells,
     top1_cell,
 )
-from tritforge.reports.training_records import LEAST, Measured, Plan, find, full_precision_of
+from tritforge.reports.training.published import TABLE_1, TABLE_3, TABLE_6, Published
+from tritforge.reports.training.records import LEAST, Measured, Plan, find, full_precision_of
+from tritforge.reports.training.target_tables import (
+    deployable_table,
+    gap_table,
+    latency_table,
+    pruned_alike_table,
+    target_selection_table,
+)
 
 MATCHED_LEVELS = 5
 """Zero-group fractions at which naive and clipped are compared, evenly spread over those that both reach."""

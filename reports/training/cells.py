@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from tritforge.reports.drawing.result_table import Table
-from tritforge.reports.training_records import Measured
+from tritforge.reports.training.records import Measured
 
 NOT_RUN = "not run"
 FLOAT_BITS = 32

@@ -10,10 +10,10 @@ from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
 from tritforge.reports.drawing.result_table import Table
 from tritforge.reports.pages import between_markers, template
-from tritforge.reports.training_cells import NOT_RUN
-from tritforge.reports.training_pictures import Picture, pictures
-from tritforge.reports.training_records import Plan, data_set_of, rows
-from tritforge.reports.training_tables import parts
+from tritforge.reports.training.cells import NOT_RUN
+from tritforge.reports.training.pictures import Picture, pictures
+from tritforge.reports.training.records import Plan, data_set_of, rows
+from tritforge.reports.training.tables import parts
 
 BEGIN = "<!-- trainings: tritforge report training -->"
 END = "<!-- end of the trainings -->"
