@@ -7,7 +7,7 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.reports.drawing.result_table import cell, result_tables
-from tritforge.reports.table7 import COLUMNS, TABLE_7, layers_table
+from tritforge.reports.hardware.table7 import COLUMNS, TABLE_7, layers_table
 from tritforge.results import Result, write_result
 
 

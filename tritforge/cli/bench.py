@@ -39,7 +39,7 @@ def layers(
     json: JsonOption = None,
 ) -> None:
     """Speedup of dissertation Table 7's layers from skipping, against the same array issuing every group."""
-    from tritforge.reports.table7 import TABLE_7 as PAPER
+    from tritforge.reports.hardware.table7 import TABLE_7 as PAPER
     from tritforge.sim.measure.layers import TABLE_7, bench_layers
 
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits, slots=8192)

@@ -95,7 +95,7 @@ def explore(
         typer.echo(f"{sum(row['fits_xc7z020'] for row in rows)} of {len(rows)} take no more than an XC7Z020 has.")
     typer.echo("Cycles are predicted, energies a model, 100 MHz assumed: nothing was placed for 7-series.")
     if picture is not None:
-        from tritforge.reports.design_space_picture import write_design_space_picture
+        from tritforge.reports.hardware.design_space_picture import write_design_space_picture
 
         write_design_space_picture(picture, rows, objectives[1])
     metrics: dict[str, Any] = {"network": str(network or "resnet20, random weights"), "objectives": objectives}

@@ -58,7 +58,7 @@ def report(
     elif what == "layers":
         if source is None:
             raise TritforgeError("report layers needs the result file of tritforge bench layers")
-        from tritforge.reports.table7 import COLUMNS, SOURCE, layers_table
+        from tritforge.reports.hardware.table7 import COLUMNS, SOURCE, layers_table
 
         layer_rows = layers_table(read_result(source).metrics)
         _print(f"Skipping zero groups, layer by layer ({source})", COLUMNS, layer_rows)

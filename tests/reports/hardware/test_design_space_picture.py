@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tritforge.cost.design_space import Row
-from tritforge.reports.design_space_picture import write_design_space_picture
+from tritforge.reports.hardware.design_space_picture import write_design_space_picture
 
 
 def rows(best: int) -> list[Row]:
