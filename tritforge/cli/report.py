@@ -50,7 +50,7 @@ def report(
     if what != "training" and (out is not None or epochs is not None or schedule != "modern"):
         raise TritforgeError("--out, --schedule and --epochs are options of report training alone")
     if what == "demo":
-        from tritforge.reports.demo_report import write_demo_report
+        from tritforge.reports.pages.demo_report import write_demo_report
 
         page = write_demo_report(source or Path("runs/demo"))
         typer.echo(page)

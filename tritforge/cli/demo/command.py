@@ -148,7 +148,7 @@ def _show(table: Any) -> None:
 def _report(out: Path) -> Path | None:
     """Draw the report; None, with a sentence, where the reports extra is not installed."""
     try:
-        from tritforge.reports.demo_report import write_demo_report
+        from tritforge.reports.pages.demo_report import write_demo_report
     except ModuleNotFoundError as error:
         tell(f"no report: {error.name} is not installed; pip install 'tritforge[reports]'")
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tritforge.errors import ResultFileError
-from tritforge.reports.peers import (
+from tritforge.reports.pages.peers import (
     AREA,
     BEGIN,
     COLUMNS,
@@ -22,7 +22,7 @@ from tritforge.reports.peers import (
 )
 from tritforge.results import Result, read_result
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SIMULATION = Result(
     command="tritforge simulate",
     metrics={

@@ -9,11 +9,11 @@ import pytest
 from demo_samples import write_made_up_demo
 
 from tritforge.errors import ResultFileError
-from tritforge.reports.overview_picture import overview_picture
-from tritforge.reports.readme import BEGIN, END, RECORDED, with_figures
+from tritforge.reports.pages.overview_picture import overview_picture
+from tritforge.reports.pages.readme import BEGIN, END, RECORDED, with_figures
 from tritforge.results import Result, read_result
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

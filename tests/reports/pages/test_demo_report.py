@@ -13,9 +13,9 @@ from page_reader import Page, percent, picture
 from tritforge.errors import ResultFileError
 from tritforge.network.file import load_network
 from tritforge.network.pe_groups import nonzero_groups
-from tritforge.reports.demo_report import SMALLEST_BYTES, write_demo_report
 from tritforge.reports.drawing.memory_map import COLUMNS, PITCH
 from tritforge.reports.drawing.palette import ORANGE
+from tritforge.reports.pages.demo_report import SMALLEST_BYTES, write_demo_report
 
 
 class Drawn:

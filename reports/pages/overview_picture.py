@@ -1,6 +1,6 @@
 """Draws the README's picture from a demo's run folder: what is trained, what runs, and what is sent later.
 
-Run ``python -m tritforge.reports.overview_picture runs/demo docs/images/overview.svg``.
+Run ``python -m tritforge.reports.pages.overview_picture runs/demo docs/images/overview.svg``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from tritforge.files import atomic_write
 from tritforge.network.file import load_network
 from tritforge.network.network import Convolution, Network
 from tritforge.network.pe_groups import TAPS, nonzero_groups
-from tritforge.reports.demo_report import DETAILS, RESULT, digit_picture, read_details
 from tritforge.reports.drawing.layer_mosaic import layer_mosaic
 from tritforge.reports.drawing.png import data_uri
-from tritforge.reports.pages import template
+from tritforge.reports.pages.demo_report import DETAILS, RESULT, digit_picture, read_details
+from tritforge.reports.pages.pages import template
 from tritforge.results import read_result
 
 MOST_CHANNELS = 32

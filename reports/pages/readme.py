@@ -1,6 +1,6 @@
 """Writes the figures of a recorded demo into the README, between its two markers.
 
-Run ``python -m tritforge.reports.readme`` in the checkout, or with another result file as its argument.
+Run ``python -m tritforge.reports.pages.readme`` in the checkout, or with another result file as its argument.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write
-from tritforge.reports.pages import between_markers
+from tritforge.reports.pages.pages import between_markers
 from tritforge.results import Result, read_result
 
 RECORDED = Path("reports/results/demo.json")
 README = Path("README.md")
-BEGIN = "<!-- figures of the demo: python -m tritforge.reports.readme -->"
+BEGIN = "<!-- figures of the demo: python -m tritforge.reports.pages.readme -->"
 END = "<!-- end of the figures -->"
 
 

@@ -1,8 +1,8 @@
 """Published CIFAR-10 systems on the XC7Z020 and larger chips, beside what we recorded.
 
-Run ``python -m tritforge.reports.peers`` in the checkout to write the tables into README.md and docs/performance.md,
-between their markers, from ``reports/peers.json``, the results of ``tritforge simulate`` and ``tritforge evaluate`` on
-the trained network that is kept, and that of ``tritforge bench area``.
+Run ``python -m tritforge.reports.pages.peers`` in the checkout to write the tables into README.md and
+docs/performance.md, between their markers, from ``reports/peers.json``, the results of ``tritforge simulate`` and
+``tritforge evaluate`` on the trained network that is kept, and that of ``tritforge bench area``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write
-from tritforge.reports.pages import between_markers
+from tritforge.reports.pages.pages import between_markers
 from tritforge.results import Result, read_result
 
 PEERS = Path(__file__).parent / "peers.json"
@@ -22,7 +22,7 @@ SIMULATED = Path("reports/results/resnet20_cifar10_jpeg_simulate.json")
 EVALUATED = Path("reports/results/resnet20_cifar10_jpeg_evaluate.json")
 AREA = Path("reports/results/area.json")
 SHORT, FULL = Path("README.md"), Path("docs/performance.md")
-BEGIN = "<!-- peers: python -m tritforge.reports.peers -->"
+BEGIN = "<!-- peers: python -m tritforge.reports.pages.peers -->"
 END = "<!-- end of the peers -->"
 
 ASSUMED_MHZ = 100

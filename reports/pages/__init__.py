@@ -1,0 +1,1 @@
+"""Whole pages: the demo's report, and the figures in README and docs."""
