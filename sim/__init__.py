@@ -1,1 +1,6 @@
-"""Simulation: cocotb benches, Verilator builds, area and depth measurement, the simulated accelerator as a server."""
+"""Simulation: cocotb benches on Verilator, and the accelerator simulated over its real interfaces."""
+
+from pathlib import Path
+
+HDL = Path(__file__).resolve().parent / "hdl"
+"""SystemVerilog that is only simulated: checkers, the trace of the maps."""

@@ -103,7 +103,7 @@ def test_the_installed_wheel_works_away_from_the_checkout(wheel: Path, tmp_path:
     script = "import tritforge, tritforge.rtl, tritforge.results; print(tritforge.__file__, tritforge.rtl.__file__)"
     printed = run(sys.executable, "-c", script, cwd=elsewhere, env=environment)
     assert printed == f"{target}/tritforge/__init__.py {target}/tritforge/rtl/__init__.py"
-    for pattern in ("rtl/hdl/*.sv", "compress/recipes/*.toml"):
+    for pattern in ("rtl/hdl/*.sv", "compress/run/recipes/*.toml"):
         found = {path.name for path in (target / "tritforge").glob(pattern)}
         assert found == {path.name for path in ROOT.glob(pattern)}
     version = run(

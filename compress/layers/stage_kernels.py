@@ -114,7 +114,7 @@ def compiled_passes() -> ctypes.CDLL:
         KernelError: there is no C++ compiler, or it does not compile them.
         TritforgeError: the build folder cannot be written.
     """
-    source = (resources.files("tritforge.compress") / "stage_kernels.cpp").read_bytes()
+    source = (resources.files(__package__) / "stage_kernels.cpp").read_bytes()
     compiler = os.environ.get("CXX", "g++")
     vectors = _VECTORS.get(torch.backends.cpu.get_cpu_capability(), ())
     key = hashlib.sha256(b"\0".join([source, *(part.encode() for part in (compiler, *_FLAGS, *vectors))])).hexdigest()

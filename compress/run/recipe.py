@@ -135,7 +135,7 @@ _ONE_OF: dict[str, tuple[Any, ...]] = {
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package."""
-    folder = resources.files("tritforge.compress") / "recipes"
+    folder = resources.files(__package__) / "recipes"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -151,7 +151,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     if name in recipe_names():
         source = f"recipe {name}"
-        text = (resources.files("tritforge.compress") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+        text = (resources.files(__package__) / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     elif Path(name).suffix == ".toml":
         source = name
         try:

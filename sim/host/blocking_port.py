@@ -23,7 +23,7 @@ STATES = {State.EMPTY: PortState.EMPTY, State.LOADING: PortState.STOPPED, State.
 
 
 class BlockingMemoryPort:
-    """``tritforge.device.memory_port.MemoryPort`` over :class:`AxiMemoryPort`, for use inside ``cocotb.task.bridge``."""
+    """A :class:`~tritforge.device.memory_port.MemoryPort` over AXI, for use inside ``cocotb.task.bridge``."""
 
     def __init__(self, port: AxiMemoryPort) -> None:
         self._port = port

@@ -22,11 +22,11 @@ from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram, save_program
 from tritforge.rtl import hdl_sources
+from tritforge.sim import HDL
 from tritforge.sim.runs.map_trace import RESET, split_images, traced_maps
 from tritforge.sim.simulator.runner import SimulationError, run_bench
 from tritforge.sim.simulator.verilator import build, build_folder, compiled_files
 
-HDL = Path(__file__).parent / "hdl"
 CHECKER = (HDL / "axi_channel_checker.sv", HDL / "axi_checker.sv")
 REFERENCE_BATCH = 64
 Progress = Callable[[int], object]
@@ -38,7 +38,7 @@ def accelerator_sources() -> list[Path]:
 
 
 def build_accelerator(parameters: AcceleratorParameters) -> Path:
-    """Build what :meth:`AcceleratorJob.run` would build, ahead of it; see :func:`tritforge.sim.simulator.verilator.build`."""
+    """Build what :meth:`AcceleratorJob.run` would build, ahead of it; see :mod:`tritforge.sim.simulator.verilator`."""
     return build("accelerator", accelerator_sources(), parameters.verilog_parameters())
 
 

@@ -17,10 +17,9 @@ from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import save_program
 from tritforge.rtl import hdl_sources
+from tritforge.sim import HDL
 from tritforge.sim.runs.map_trace import split_images, traced_maps
 from tritforge.sim.simulator.runner import run_bench
-
-HDL = Path(__file__).parent / "hdl"
 
 
 @dataclass(frozen=True)

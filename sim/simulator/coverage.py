@@ -22,7 +22,7 @@ from typing import Any
 from tritforge.rtl import HDL
 from tritforge.sim.simulator.verilator import COVERAGE_VARIABLE, SimulationError, tail
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WHOLE = (
     "tests/sim/runs/test_accelerator_resets.py::test_a_reset_under_images_leaves_nothing_behind",
     "tests/sim/runs/test_core.py::test_sixteen_bits",

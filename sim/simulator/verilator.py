@@ -18,11 +18,12 @@ import cocotb_tools.config
 from tritforge.builds import build_root
 from tritforge.errors import TritforgeError
 from tritforge.rtl import LINT_WAIVERS, hdl_sources
+from tritforge.sim import HDL
 
 COVERAGE_VARIABLE = "TRITFORGE_COVERAGE"
 """Environment variable with a folder: builds then count lines and toggles, simulations leave their counts in it."""
 
-SHARED_CODE = Path(__file__).parent / "hdl" / "shared_code.vlt"
+SHARED_CODE = HDL / "shared_code.vlt"
 
 _FLAGS = ("--assert", "-Wno-fatal", "--x-assign", "unique", "--x-initial", "unique", "-O3", "--timescale", "1ns/1ps")
 _COVERAGE = ("--coverage-line", "--coverage-toggle")

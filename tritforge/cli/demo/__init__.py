@@ -1,1 +1,5 @@
 """The tour that ``tritforge demo`` takes."""
+
+from tritforge.cli.demo.command import register
+
+__all__ = ["register"]
