@@ -187,7 +187,7 @@ def update_demo(
 
 
 FULL_LEARNING_RATE = 0.02
-"""Full retraining's peak rate, chosen by :mod:`tritforge.compress.studies.select_update_rate` like the partial update's."""
+"""Full retraining's peak rate, which :mod:`tritforge.compress.studies.select_update_rate` chose."""
 
 
 def integer_accuracy(network: Network, split: Split) -> float:
