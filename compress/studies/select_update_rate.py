@@ -57,8 +57,9 @@ def deploy(runs: Path) -> Deployment:
     data = without_test(recipe_dataset(recipe))
     done = train(recipe, runs / "deployed", dataset=data)
     network = export_network(done.model, recipe.group_channels)
-    pools = [join(part, turned(part, DEGREES)) for part in (data.train, data.validation)]
-    return Deployment(network, deployed_model(done.checkpoint, network), *pools, data.digest())
+    train_pool, validation_pool = (join(part, turned(part, DEGREES)) for part in (data.train, data.validation))
+    model = deployed_model(done.checkpoint, network)
+    return Deployment(network, model, train_pool, validation_pool, data.digest())
 
 
 def measure(deployment: Deployment, kind: str, rate: float, seed: int) -> dict[str, Any]:
