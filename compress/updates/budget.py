@@ -17,6 +17,7 @@ from tritforge.patches.codec import largest_change_bytes
 from tritforge.patches.file import HEADER_BYTES
 
 Unit = Literal["ratio", "trits", "words", "bytes"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Budget:
     amount: float
 
     def __post_init__(self) -> None:
-        assert self.unit in get_args(Unit), self.unit
+        assert self.unit in UNITS, self.unit
         if self.unit == "ratio":
             if not 0 < self.amount <= 1:
                 raise RecipeError(f"the updating ratio is {self.amount}; it must be above 0 and at most 1")
@@ -47,7 +48,9 @@ class Budget:
             least += HEADER_BYTES
         if self.amount < least or self.amount != math.floor(self.amount):
             reason = f"; the header of a patch alone takes {HEADER_BYTES}" if self.unit == "bytes" else ""
-            raise RecipeError(f"the budget is {self.amount} {self.unit}; it must be a whole number from {least}{reason}")
+            raise RecipeError(
+                f"the budget is {self.amount} {self.unit}; it must be a whole number from {least}{reason}"
+            )
 
     def limit(self, trits: StoredTrits) -> int:
         """The amount as a whole number: of trits where it is a ratio."""

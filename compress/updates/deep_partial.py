@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-import torch
-
-from tritforge.compress.updates.budget import Budget
+from tritforge.compress.updates.budget import UNITS, Budget
 from tritforge.compress.updates.contributions import LocalContributions, combined_contribution, global_contribution
 from tritforge.compress.updates.policy import Deployed, Facts, Span, UpdateSettings
 from tritforge.compress.updates.positions import Positions
-from tritforge.errors import RecipeError
 
 
 class DeepPartial:
@@ -23,11 +20,11 @@ class DeepPartial:
 
     settings = UpdateSettings(learning_rate=5e-4)
     trainings = 2
+    units = UNITS
 
     def spans(self, deployed: Deployed, budget: Budget | None) -> Generator[Span, Facts, None]:
         """Train all, pick by contribution, rewind the rest and train what was picked."""
-        if budget is None:
-            raise RecipeError("a partial update needs a budget: a ratio, weight words or bytes")
+        assert budget is not None
         trits, training = deployed.trits, range(deployed.steps)
         contributions = LocalContributions()
         facts = yield Span(Positions(trits.masks), training, methods={"contributions": contributions})

@@ -12,7 +12,6 @@ from collections.abc import Generator
 from tritforge.compress.updates.budget import Budget
 from tritforge.compress.updates.policy import Deployed, Facts, Span, UpdateSettings
 from tritforge.compress.updates.positions import Positions
-from tritforge.errors import RecipeError
 
 
 class FullRetraining:
@@ -20,11 +19,10 @@ class FullRetraining:
 
     settings = UpdateSettings(learning_rate=0.02)
     trainings = 1
+    units = ()
 
     def spans(self, deployed: Deployed, budget: Budget | None) -> Generator[Span, Facts, None]:
         """Train everything once, from latent weights of zero outside the stored groups: thresholds move too."""
-        if budget is not None:
-            raise RecipeError("full retraining changes whatever it likes; it takes no budget")
         stored = {name: deployed.weights[layer] * deployed.trits.masks[layer] for layer, name in deployed.names.items()}
         everything = Positions.everything(deployed.network)
         yield Span(everything, range(deployed.steps), base={**deployed.state, **stored}, pinned=False)

@@ -23,7 +23,7 @@ from typing import Protocol
 from torch import Tensor
 
 from tritforge.compress.engine.method import Method
-from tritforge.compress.updates.budget import Budget
+from tritforge.compress.updates.budget import Budget, Unit
 from tritforge.compress.updates.positions import Masks, Positions, StoredTrits
 from tritforge.network.network import Network
 
@@ -132,15 +132,13 @@ class Policy(Protocol):
     Attributes:
         settings: how it trains unless told otherwise.
         trainings: how many trainings it takes in all, for the progress display.
+        units: of the budgets that it goes by; a policy without any is given none.
     """
 
     settings: UpdateSettings
     trainings: int
+    units: tuple[Unit, ...]
 
     def spans(self, deployed: Deployed, budget: Budget | None) -> Generator[Span, Facts, None]:
-        """Yield spans and receive their facts; the last one yielded says what is sent.
-
-        Raises:
-            RecipeError: a budget that the policy does not go by, or none where it needs one.
-        """
+        """Yield spans, at least one, and receive their facts; the last one yielded says what is sent."""
         ...

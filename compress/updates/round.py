@@ -32,7 +32,7 @@ from tritforge.compress.updates.budget import Budget
 from tritforge.compress.updates.policy import Deployed, Facts, Policy, Span, State, UpdateSettings
 from tritforge.compress.updates.positions import Masks, Positions, StoredTrits
 from tritforge.compress.updates.result import changed_elsewhere, updated_network
-from tritforge.errors import DataError, NetworkError
+from tritforge.errors import DataError, NetworkError, RecipeError
 from tritforge.network.network import Network
 from tritforge.patches.patch import diff, network_version
 
@@ -134,8 +134,9 @@ def update_network(
     Raises:
         DataError: no validation images.
         NetworkError: the model's trits are not the network's.
-        RecipeError: a budget that the policy does not go by.
+        RecipeError: a budget that the policy does not go by, or none where it needs one.
     """
+    _check_budget(policy, budget)
     if not len(validation):
         raise DataError(
             "an update is judged on validation images, and this network was trained with none held out; train it with "
@@ -186,6 +187,14 @@ def training_batches(data: Split, settings: UpdateSettings) -> Iterator[Batch]:
             yield Batch(images[chosen], labels[chosen])
 
 
+def _check_budget(policy: Policy, budget: Budget | None) -> None:
+    wanted = f"a budget of {' or '.join(policy.units)}" if policy.units else "no budget"
+    if budget is None and policy.units:
+        raise RecipeError(f"the update has no budget; its policy goes by {wanted}")
+    if budget is not None and budget.unit not in policy.units:
+        raise RecipeError(f"the update has a budget of {budget.unit}; its policy goes by {wanted}")
+
+
 class _FreeEntries(Method):
     """Holds all but some entries of batch norms and biases; weights of grouped layers are held by the loop itself."""
 
@@ -197,9 +206,7 @@ class _FreeEntries(Method):
         return {name: gradient * self._masks[name] for name, gradient in gradients.items()}
 
 
-def _train(
-    model: Model, deployed: Deployed, span: Span, data: Split, advance: Callable[[int], None] | None
-) -> None:
+def _train(model: Model, deployed: Deployed, span: Span, data: Split, advance: Callable[[int], None] | None) -> None:
     """Take the steps of a span."""
     for layer, mask in span.train.trits.items():
         outside = mask & ~deployed.trits.masks[layer]

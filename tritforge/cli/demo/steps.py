@@ -21,16 +21,13 @@ from tritforge.network.network import Network
 from tritforge.network.reference import classify
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import network_version
+from tritforge.samples.askew import DEGREES, RATIO
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tritforge.sim.runs.accelerator import Inference
 
-RATIO = 0.01
-"""Updating ratio of the demo's patch: changed trits over trits in stored groups."""
-DEGREES = 25.0
-"""The recorded shift: by how much every camera was turned."""
 DENSE_IMAGES = 12
 """Images of the measurement with every group issued; its cycles do not depend on the image."""
 REFUSED_IMAGES = 8
@@ -71,6 +68,7 @@ def update_step(root: Path, seed: int, trained: Done) -> Done:
     """Make the patch for the recorded shift; ``patch_bytes`` is 0 when validation did not improve."""
     from tritforge.compress.studies.demo_run import update_demo
     from tritforge.compress.training.evaluate_target import network_dataset
+    from tritforge.compress.updates.budget import Budget
 
     network = load_network(trained.folder / NETWORK)
     inputs = {"seed": seed, "network": network_digest(network), "ratio": RATIO, "degrees": DEGREES}
@@ -80,13 +78,12 @@ def update_step(root: Path, seed: int, trained: Done) -> Done:
             network,
             trained.folder / "ternary",
             network_dataset(network, None),
-            RATIO,
+            Budget("ratio", RATIO),
             folder / PATCH,
-            DEGREES,
-            seed,
-            progress,
+            seed=seed,
+            progress=progress,
         )
-        save_network(folder / UPDATED, done.network)
+        save_network(folder / UPDATED, done.update.network)
         np.savez_compressed(folder / SHIFTED, images=done.shifted_test.images, labels=done.shifted_test.labels)
         return done.figures.metrics()
 
