@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from tritforge.compress.updates.budget import Budget
+from tritforge.compress.updates.budget import Budget, Unit
 from tritforge.compress.updates.policy import Deployed, Facts, Span, UpdateSettings
 from tritforge.compress.updates.positions import Positions
 
@@ -19,7 +19,7 @@ class FullRetraining:
 
     settings = UpdateSettings(learning_rate=0.02)
     trainings = 1
-    units = ()
+    units: tuple[Unit, ...] = ()
 
     def spans(self, deployed: Deployed, budget: Budget | None) -> Generator[Span, Facts, None]:
         """Train everything once, from latent weights of zero outside the stored groups: thresholds move too."""

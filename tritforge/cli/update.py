@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from tritforge.errors import RecipeError
 from tritforge.samples.askew import DEGREES, RATIO
 
 if TYPE_CHECKING:
-    from tritforge.compress.updates.budget import Budget
+    from tritforge.compress.updates.budget import Budget, Unit
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +70,7 @@ def update(
     from tritforge.compress.training.evaluate_target import network_dataset
     from tritforge.network.file import load_network
 
-    budget = _budget(policy, ratio=ratio, words=words, bytes=bytes)
+    budget = _budget(policy, {"ratio": ratio, "words": words, "bytes": bytes})
     deployed = load_network(network)
     dataset = network_dataset(deployed, data_folder)
     done = update_demo(deployed, checkpoint, dataset, budget, output, policy, degrees, seed, progress)
@@ -102,8 +103,8 @@ def update(
     write_result(context, json, metrics, seeds=[seed], data_digest=dataset.digest())
 
 
-def _budget(policy: str, **amounts: float | None) -> Budget | None:
-    """The one budget among the options by unit, else the given scenario's; None for a policy that goes by none.
+def _budget(policy: str, amounts: Mapping[Unit, float | None]) -> Budget | None:
+    """The one budget among the options, else the given scenario's; None for a policy that goes by none.
 
     Raises:
         RecipeError: more than one budget, one that is out of range, or no such policy.
@@ -112,10 +113,10 @@ def _budget(policy: str, **amounts: float | None) -> Budget | None:
     from tritforge.compress.updates.policies import policy_named
 
     units = policy_named(policy).units
-    given = [Budget(unit, amount) for unit, amount in amounts.items() if amount is not None]
+    given = [(unit, amount) for unit, amount in amounts.items() if amount is not None]
     if len(given) > 1:
-        options = " and ".join(f"--{budget.unit}" for budget in given)
-        raise RecipeError(f"{options} are both given; an update has one budget")
-    if given:
-        return given[0]
+        options = ", ".join(f"--{unit}" for unit, _ in given)
+        raise RecipeError(f"{options} are given together; an update has one budget")
+    for unit, amount in given:
+        return Budget(unit, amount)
     return Budget("ratio", RATIO) if units else None

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from tritforge.compress.updates.contributions import (
+    best_first,
     combined_contribution,
     global_contribution,
     local_contribution,
-    select_largest,
 )
 
 
@@ -37,9 +37,8 @@ def test_local_contribution_counts_loss_reduction_as_positive():
     assert global_contribution(start, weight).item() == pytest.approx((2.0 - weight.item()) ** 2)
 
 
-def test_selection_takes_the_largest_candidates_and_never_more_than_there_are():
-    contribution = torch.tensor([5.0, -1.0, 3.0, 4.0])
-    candidates = torch.tensor([False, True, True, True])
-    assert select_largest(contribution, candidates, 2).tolist() == [False, False, True, True]
-    assert select_largest(contribution, candidates, 9).tolist() == candidates.tolist()
-    assert not select_largest(contribution, candidates, 0).any()
+def test_candidates_are_ranked_by_contribution_and_equal_ones_by_position():
+    contribution = torch.tensor([5.0, -1.0, 3.0, 4.0, 3.0])
+    candidates = torch.tensor([False, True, True, True, True])
+    assert best_first(contribution, candidates).tolist() == [3, 2, 4, 1]
+    assert best_first(contribution, torch.zeros(5, dtype=torch.bool)).tolist() == []
