@@ -43,13 +43,12 @@ class Budget:
             if not 0 < self.amount <= 1:
                 raise RecipeError(f"the updating ratio is {self.amount}; it must be above 0 and at most 1")
             return
-        least = 1
+        least, header = 1, ""
         if self.unit == "bytes":
-            least += HEADER_BYTES
-        if self.amount < least or self.amount != math.floor(self.amount):
-            reason = f"; the header of a patch alone takes {HEADER_BYTES}" if self.unit == "bytes" else ""
+            least, header = HEADER_BYTES + 1, f"; the header of a patch alone takes {HEADER_BYTES}"
+        if not (self.amount >= least and float(self.amount).is_integer()):
             raise RecipeError(
-                f"the budget is {self.amount} {self.unit}; it must be a whole number from {least}{reason}"
+                f"the budget is {self.amount} {self.unit}; it must be a whole number from {least}{header}"
             )
 
     def limit(self, trits: StoredTrits) -> int:

@@ -218,6 +218,7 @@ def _train(model: Model, deployed: Deployed, span: Span, data: Split, advance: C
     masks = _masks(model, span.train)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in masks)
+        parameter.grad = None
     settings, total = deployed.settings, span.total or span.steps.stop
     free = [parameter for parameter in model.parameters() if parameter.requires_grad]
     methods = {"free entries": _FreeEntries(masks), **span.methods}

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 from compress_samples import SMALL, small_digits
 
+from tritforge.cli.main import run
 from tritforge.compress.data.recorded_shift import ShiftedData, camera_askew
 from tritforge.compress.export.deployed import deployed_model
 from tritforge.compress.export.export import export_network
@@ -32,11 +34,22 @@ class Deployment(NamedTuple):
 def deployed(tmp_path_factory) -> Deployment:
     recipe = replace(SMALL, epochs=8, shift_pixels=0, checkpoint_steps=1000, penalty=0.0)
     data = small_digits(600)
-    run = train(recipe, tmp_path_factory.mktemp("deployed"), dataset=data)
+    done = train(recipe, tmp_path_factory.mktemp("deployed"), dataset=data)
     with torch.no_grad():
-        for layer in run.model.ternary_layers().values():
+        for layer in done.model.ternary_layers().values():
             norms = group_norms(layer.weight, recipe.group_channels)
             grouped(layer.weight, recipe.group_channels)[norms < norms.quantile(0.4)] = 0
-    settle_statistics(run.model, data.train.images)
-    run = replace(run, checkpoint=replace(run.checkpoint, model=run.model.state_dict()))
-    return Deployment(run, export_network(run.model, recipe.group_channels), camera_askew(data, 30))
+    settle_statistics(done.model, data.train.images)
+    done = replace(done, checkpoint=replace(done.checkpoint, model=done.model.state_dict()))
+    return Deployment(done, export_network(done.model, recipe.group_channels), camera_askew(data, 30))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A folder with a run of a tiny network, ``run``, and its network file, ``net.safetensors``."""
+    folder = tmp_path_factory.mktemp("trained")
+    tiny = ["widths=[16]", "epochs=1", "batch_size=256", "checkpoint_steps=100"]
+    overrides = [part for item in tiny for part in ("--set", item)]
+    assert run(["train", "digits_ternary", "--run", str(folder / "run"), "--seed", "3", *overrides]) == 0
+    assert run(["export", str(folder / "run"), "-o", str(folder / "net.safetensors")]) == 0
+    return folder
