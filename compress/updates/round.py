@@ -196,14 +196,14 @@ def _check_budget(policy: Policy, budget: Budget | None) -> None:
 
 
 class _FreeEntries(Method):
-    """Holds all but some entries of batch norms and biases; weights of grouped layers are held by the loop itself."""
+    """Holds all but some entries of vectors; weights of grouped layers are held by the loop itself."""
 
     def __init__(self, masks: Masks) -> None:
         self._masks = masks
 
     def edit(self, gradients: Gradients) -> Gradients:
         """Gradients of 0 where an entry is held."""
-        return {name: gradient * self._masks[name] for name, gradient in gradients.items()}
+        return gradients | {name: gradients[name] * mask for name, mask in self._masks.items()}
 
 
 def _train(model: Model, deployed: Deployed, span: Span, data: Split, advance: Callable[[int], None] | None) -> None:
@@ -221,7 +221,8 @@ def _train(model: Model, deployed: Deployed, span: Span, data: Split, advance: C
         parameter.grad = None
     settings, total = deployed.settings, span.total or span.steps.stop
     free = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    methods = {"free entries": _FreeEntries(masks), **span.methods}
+    vectors = {name: mask for name, mask in masks.items() if mask.ndim == 1}
+    methods = {"free entries": _FreeEntries(vectors), **span.methods}
     begin_all(Run(model, len(span.steps), deployed.network.group_channels, methods))
     learner = Learner(
         model,

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tritforge.compress.engine.method import Run, begin_all, weight_names
 from tritforge.compress.updates.contributions import (
+    LocalContributions,
     best_first,
     combined_contribution,
     global_contribution,
@@ -35,6 +37,28 @@ def test_local_contribution_counts_loss_reduction_as_positive():
     reduction = start.square() - weight.square()
     assert gathered.item() == pytest.approx(reduction.item(), rel=0.1)
     assert global_contribution(start, weight).item() == pytest.approx((2.0 - weight.item()) ** 2)
+
+
+def test_contributions_are_gathered_over_the_steps_of_a_training(deployed):
+    model = deployed.model()
+    layers, names = model.ternary_layers(), weight_names(model)
+    gathering = LocalContributions()
+    begin_all(Run(model, 2, 16, {"contributions": gathering}))
+    generator = torch.Generator().manual_seed(0)
+    expected = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
+    still = list(layers)[-1]
+    for step in range(2):
+        moving = {name: layer.weight for name, layer in layers.items() if name != still}
+        gradients = {names[name]: torch.randn(weight.shape, generator=generator) for name, weight in moving.items()}
+        assert gathering.edit(gradients) is gradients
+        with torch.no_grad():
+            for name, weight in moving.items():
+                before = weight.clone()
+                weight.add_(torch.randn(weight.shape, generator=generator))
+                expected[name] -= gradients[names[name]] * (weight - before)
+        gathering.after_step(step + 1)
+    assert all(torch.equal(gathering.gathered[name], expected[name]) for name in layers)
+    assert not gathering.gathered[still].any()
 
 
 def test_candidates_are_ranked_by_contribution_and_equal_ones_by_position():
