@@ -63,8 +63,8 @@ def update(
 ) -> None:
     """Train a deployed network on shifted data, change few trits, and write the patch.
 
-    The policy says which; the default is deep partial updating. At most one of --ratio, --words and --bytes is given, and
-    the patch never takes more.
+    The policy says which; the default is deep partial updating. At most one of --ratio, --words and --bytes is given,
+    and the patch never takes more.
     """
     from tritforge.compress.run.checkpoint import save_checkpoint
     from tritforge.compress.studies.demo_run import update_demo
