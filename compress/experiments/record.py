@@ -7,13 +7,11 @@ import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from tritforge.compress.experiments.plan import FLOAT_BITS, run_name, setting
-from tritforge.compress.experiments.recorded_runs import COMMAND
+from tritforge.compress.experiments.plan import run_name, setting
 from tritforge.compress.export.export import export_network
 from tritforge.compress.methods.group_sparsity import kept_weights, zero_fraction
 from tritforge.compress.methods.weight_penalty_clipping import group_norms
@@ -27,7 +25,10 @@ from tritforge.errors import ProgramError
 from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.results import Result
+from tritforge.records.history import History
+from tritforge.records.layers import LayerFigures
+from tritforge.records.setting import FLOAT_BITS
+from tritforge.records.training_record import Histogram, TrainingRecord
 
 HISTORY_ROWS = 24
 BINS = 81
@@ -35,7 +36,7 @@ DIGITS = 4
 """Significant digits of what is only drawn."""
 
 
-def run_result(recipe: Recipe, done: TrainingRun, seconds: float) -> Result:
+def training_record(recipe: Recipe, done: TrainingRun, seconds: float) -> TrainingRecord:
     """The record of a finished run, evaluated on the test part unless a part of the training data was held out.
 
     Args:
@@ -43,48 +44,37 @@ def run_result(recipe: Recipe, done: TrainingRun, seconds: float) -> Result:
         done: the run.
         seconds: what it took, all its pieces together.
     """
-    return Result(
-        COMMAND,
-        run_metrics(recipe, done),
-        {"run": run_name(recipe), "recipe": replace(recipe, data_folder="").to_toml()},
-        [recipe.seed],
-        done.dataset.digest(),
-        round(seconds, 1),
-    )
-
-
-def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
-    """The metrics of a finished run's record, by the names that docs/experiments.md lists."""
     model, data = done.model, done.dataset
-    metrics = setting(recipe) | {"dataset": data.name, "seed": recipe.seed}
-    if done.validation_accuracy is not None:
-        # Such a run chooses a setting: the test part is not looked at.
-        metrics["validation_accuracy"] = done.validation_accuracy
-    else:
-        metrics["top1"] = model_accuracy(model, data.test)
-        if model.why_not_integer() is None:
-            network = export_network(model, recipe.group_channels)
-            metrics["integer_top1"] = network_accuracy(network, data)
-            metrics["predicted_cycles"] = predicted_cycles(network)
-    if done.checkpoint.pruning:
-        metrics["cut_groups"] = done.checkpoint.pruning["cut_groups"]
-    if recipe.teacher:
-        metrics["teacher_digest"] = done.checkpoint.teacher
+    tested = done.validation_accuracy is None  # else the run chooses a setting: the test part is not looked at
+    network = export_network(model, recipe.group_channels) if tested and model.why_not_integer() is None else None
     sparse = recipe.precision == "ternary" or recipe.penalty > 0
     bits = 2 if recipe.precision == "ternary" else FLOAT_BITS
     stored = 1.0 - done.zero_group_fraction
-    return metrics | {
-        "zero_group_fraction": done.zero_group_fraction,
-        "zero_fraction": zero_fraction(model, recipe.group_channels) if sparse else 0.0,
-        "compression": FLOAT_BITS / (stored * bits) if stored else None,
-        "train_images": len(data.train),
-        "weights_digest": weights_digest(model),
-        "history": history(done.folder / LOG_FILE),
-        "layers": layer_figures(model, recipe) if sparse else {},
-        "histograms": histograms(model),
-        "group_norms": drawn_norms(model, recipe.group_channels),
-        "trits": drawn_trits(model) if recipe.precision == "ternary" else {},
-    }
+    return TrainingRecord(
+        run=run_name(recipe),
+        recipe=replace(recipe, data_folder="").to_toml(),
+        setting=setting(recipe),
+        dataset=data.name,
+        seed=recipe.seed,
+        validation_accuracy=done.validation_accuracy,
+        top1=model_accuracy(model, data.test) if tested else None,
+        integer_top1=None if network is None else network_accuracy(network, data),
+        predicted_cycles=None if network is None else predicted_cycles(network),
+        cut_groups=done.checkpoint.pruning.get("cut_groups"),
+        teacher_digest=done.checkpoint.teacher if recipe.teacher else None,
+        zero_group_fraction=done.zero_group_fraction,
+        zero_fraction=zero_fraction(model, recipe.group_channels) if sparse else 0.0,
+        compression=FLOAT_BITS / (stored * bits) if stored else None,
+        train_images=len(data.train),
+        weights_digest=weights_digest(model),
+        history=history(done.folder / LOG_FILE),
+        layers=layer_figures(model, recipe.group_channels, sparse),
+        histograms=histograms(model),
+        group_norms=drawn_norms(model, recipe.group_channels),
+        trits=drawn_trits(model) if recipe.precision == "ternary" else {},
+        data_digest=data.digest(),
+        seconds=round(seconds, 1),
+    )
 
 
 def predicted_cycles(network: Network) -> float | None:
@@ -105,7 +95,7 @@ def weights_digest(model: Model) -> str:
     return state.hexdigest()
 
 
-def history(log: Path) -> dict[str, list[float | None]]:
+def history(log: Path) -> History:
     """The columns of a training's log, at most ``HISTORY_ROWS`` epochs of it, evenly spread and with the last one.
 
     None stands for what was not logged yet when an epoch ended, in a training that an older version began.
@@ -115,65 +105,75 @@ def history(log: Path) -> dict[str, list[float | None]]:
     stride = math.ceil(len(rows) / HISTORY_ROWS)
     kept = rows[::-1][::stride][::-1]
     names = [name for name in rows[-1] if name not in ("step", "epoch")]
-    columns = {name: [_short(float(row[name])) if row[name] else None for row in kept] for name in names}
-    return {"epoch": [int(row["epoch"]) for row in kept], **columns}
+    columns = {name: tuple(_short(float(row[name])) if row[name] else None for row in kept) for name in names}
+    return History(tuple(int(row["epoch"]) for row in kept), columns)
 
 
-def layer_figures(model: Model, recipe: Recipe) -> dict[str, list[Any]]:
-    """By figure, a value for each grouped layer in order."""
-    kept = kept_weights(model, recipe.group_channels)
-    weights = [layer.weight.numel() for layer in model.ternary_layers().values()]
-    return {
-        "name": list(kept),
-        "zero_group_fraction": [_short(1.0 - float(one.any(dim=2).float().mean())) for one in kept.values()],
-        "zero_fraction": [
-            _short(1.0 - float(one.sum()) / count) for one, count in zip(kept.values(), weights, strict=True)
-        ],
-    }
+def layer_figures(model: Model, group_channels: int, sparse: bool) -> LayerFigures:
+    """Where the grouped layers stand and, of a model that is sparse, what part of each is zero."""
+    nodes = model.topology.ternary_nodes()
+    places = LayerFigures(
+        name=tuple(node.name for node in nodes),
+        stage=tuple(node.stage for node in nodes),
+        block=tuple(node.block for node in nodes),
+        role=tuple(node.role for node in nodes),
+    )
+    if not sparse:
+        return places
+    kept = kept_weights(model, group_channels)
+    weights = {name: layer.weight.numel() for name, layer in model.ternary_layers().items()}
+    return replace(
+        places,
+        zero_group_fraction=tuple(_short(1.0 - float(one.any(dim=2).float().mean())) for one in kept.values()),
+        zero_fraction=tuple(_short(1.0 - float(one.sum()) / weights[name]) for name, one in kept.items()),
+    )
 
 
 @torch.no_grad()
-def histograms(model: Model) -> dict[str, dict[str, Any]]:
+def histograms(model: Model) -> dict[str, Histogram]:
     """Latent weights of the first block's second convolution of each stage (dissertation Figure 6).
 
     The bins of a layer are the same for every method: ``BINS`` of them over four standard deviations of the weights'
     initialisation to either side, the outermost with all that lies beyond.
     """
-    drawn = {}
-    for name, layer in model.ternary_layers().items():
-        if name.endswith(".block1.conv2"):
-            reach = 4 * math.sqrt(2 / (layer.weight.shape[0] * layer.weight[0, 0].numel()))
-            values = layer.weight.detach().float().cpu().numpy().ravel()
+    layers, drawn = model.ternary_layers(), {}
+    for node in model.topology.ternary_nodes():
+        if (node.block, node.role) == (1, "conv2"):
+            weight = layers[node.name].weight.detach()
+            reach = 4 * math.sqrt(2 / (node.outputs * weight[0, 0].numel()))
+            values = weight.float().cpu().numpy().ravel()
             counts, _ = np.histogram(np.clip(values, -reach, reach), BINS, (-reach, reach))
-            figures = {"mean": float(values.mean()), "std": float(values.std()), "reach": reach}
-            drawn[name] = {key: _short(value) for key, value in figures.items()} | {"counts": counts.tolist()}
+            mean, std = _short(float(values.mean())), _short(float(values.std()))
+            drawn[node.name] = Histogram(mean=mean, std=std, reach=_short(reach), counts=tuple(counts.tolist()))
     return drawn
 
 
 @torch.no_grad()
-def drawn_norms(model: Model, group_channels: int) -> dict[str, list[float]]:
+def drawn_norms(model: Model, group_channels: int) -> dict[str, tuple[float, ...]]:
     """Group norms, sorted, of conv8 and conv15 of ResNet-20 (dissertation Figure 10), or of the like of other depths.
 
     At most 256 of a layer, evenly spread over the sorted ones.
     """
-    layers = model.ternary_layers()
-    last = max((name.split(".")[0] for name in layers), default="")
+    layers, nodes = model.ternary_layers(), model.topology.ternary_nodes()
+    last = max((node.stage for node in nodes), default=0)
     drawn = {}
-    for name in ("stage2.block1.conv1", f"{last}.block1.conv2"):
-        if name in layers:
-            norms = np.sort(group_norms(layers[name].weight, group_channels).cpu().numpy().ravel())
+    for node in nodes:
+        if (node.stage, node.block, node.role) in ((2, 1, "conv1"), (last, 1, "conv2")):
+            norms = np.sort(group_norms(layers[node.name].weight, group_channels).cpu().numpy().ravel())
             chosen = norms[np.linspace(0, len(norms) - 1, min(len(norms), 256)).round().astype(int)]
-            drawn[name] = [_short(float(value)) for value in chosen]
+            drawn[node.name] = tuple(_short(float(value)) for value in chosen)
     return drawn
 
 
-def drawn_trits(model: Model) -> dict[str, list[str]]:
+def drawn_trits(model: Model) -> dict[str, tuple[str, ...]]:
     """Trits of the first layer of the first two stages (dissertation Figure 5): a string of ``-0+`` for each output."""
-    drawn = {}
-    for name, layer in model.ternary_layers().items():
-        if name in ("stage1.block1.conv1", "stage2.block1.conv1") and layer.weight.numel() <= 32 * 16 * 9:
+    layers, drawn = model.ternary_layers(), {}
+    for node in model.topology.ternary_nodes():
+        layer = layers[node.name]
+        first = node.stage <= 2 and (node.block, node.role) == (1, "conv1")
+        if first and layer.weight.numel() <= 32 * 16 * 9:
             rows = layer.trits().flatten(1).to(torch.int).tolist()
-            drawn[name] = ["".join("0+-"[trit] for trit in row) for row in rows]
+            drawn[node.name] = tuple("".join("0+-"[trit] for trit in row) for row in rows)
     return drawn
 
 

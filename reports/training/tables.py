@@ -78,7 +78,7 @@ def table_3(plan: Plan) -> Part:
     """The five methods (Table 3)."""
     lines = []
     for one in plan["table3"]:
-        model, method = one.setting["model"], one.setting["method"]
+        model, method = one.setting.model, one.setting.method
         theirs = TABLE_3.get(model, {}).get(method)
         if method == "full precision" and model in TABLE_1[method]:
             theirs = Published(TABLE_1[method][model])
@@ -119,7 +119,7 @@ def table_6(plan: Plan) -> Part:
     """PE sizes (Table 6)."""
     lines = []
     for one in plan["table6"]:
-        size = one.setting["group_channels"]
+        size = one.setting.group_channels
         theirs = TABLE_6.get(size)
         told = (theirs.top1, theirs.zero, theirs.zero_groups) if theirs is not None else (None, None, None)
         lines.append(
@@ -141,8 +141,8 @@ def table_6(plan: Plan) -> Part:
 def sweep_series(plan: Plan) -> dict[str, list[Measured]]:
     """The settings of the sweep over λ: naive, then clipped by *a*."""
     series: dict[str, list[Measured]] = {}
-    for one in sorted(plan["lambda-sweep"], key=lambda one: one.setting["clipping"] or 0.0):
-        clipping = one.setting["clipping"]
+    for one in sorted(plan["lambda-sweep"], key=lambda one: one.setting.clipping or 0.0):
+        clipping = one.setting.clipping
         series.setdefault("naive" if clipping is None else f"clipped, a = {clipping:g}", []).append(one)
     return series
 
@@ -151,7 +151,7 @@ def sweep_table(plan: Plan) -> Part:
     """Naive and clipped by λ."""
     settings, series = plan["lambda-sweep"], sweep_series(plan)
     lines = []
-    for penalty in sorted({one.setting["penalty"] for one in settings}):
+    for penalty in sorted({one.setting.penalty for one in settings}):
         found = [find(alike, penalty=penalty) for alike in series.values()]
         lines.append((f"{penalty:g}", *(cell for one in found for cell in (top1_cell(one), *sparsity_cells(one)))))
     columns = ("λ", *(f"{name}: {what}" for name in series for what in SPARSE))
@@ -200,9 +200,9 @@ def curve(settings: Sequence[Measured]) -> list[tuple[float, float]]:
 def selection_table(plan: Plan) -> Part:
     """Validation accuracy and zero groups over λ and *a*."""
     settings = plan["lambda-clipping"]
-    penalties = list(dict.fromkeys(one.setting["penalty"] for one in settings))
+    penalties = list(dict.fromkeys(one.setting.penalty for one in settings))
     lines = []
-    for clipping in dict.fromkeys(one.setting["clipping"] for one in settings):
+    for clipping in dict.fromkeys(one.setting.clipping for one in settings):
         cells = []
         for penalty in penalties:
             one = find(settings, penalty=penalty, clipping=clipping)
@@ -226,15 +226,14 @@ def _best(settings: Sequence[Measured], least: float) -> str:
     for one in settings:
         accuracy, groups = one.mean("validation_accuracy"), one.mean("zero_group_fraction")
         if accuracy is not None and groups is not None and groups >= least:
-            told.append((accuracy, groups, f"λ = {one.setting['penalty']:g}, a = {one.setting['clipping']:g}"))
+            told.append((accuracy, groups, f"λ = {one.setting.penalty:g}, a = {one.setting.clipping:g}"))
     return f"with at least {100 * least:g} % zero groups: {max(told)[2] if told else 'none run'}"
 
 
 def ends_table(plan: Plan) -> Part:
     """First and last layer in four forms."""
     lines = [
-        (_ends(one.setting["end_layers"]), top1_cell(one), *sparsity_cells(one), seeds_cell(one))
-        for one in plan["ends"]
+        (_ends(one.setting.end_layers), top1_cell(one), *sparsity_cells(one), seeds_cell(one)) for one in plan["ends"]
     ]
     columns = ("first and last layer", *SPARSE, "seeds")
     return Part("ends", Table("Weights of the first and last layer", columns, lines), setting_note(plan["ends"]))
