@@ -18,8 +18,9 @@ from tritforge.compress.methods.weight_penalty_clipping import group_norms
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.run.recipe import Recipe
+from tritforge.compress.run.run_folder import LOG_FILE
 from tritforge.compress.training.evaluate_target import network_accuracy
-from tritforge.compress.training.train import LOG_FILE, TrainingRun
+from tritforge.compress.training.train import TrainingRun
 from tritforge.cost.cycle_model import predict
 from tritforge.errors import ProgramError
 from tritforge.network.network import Network

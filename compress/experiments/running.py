@@ -18,12 +18,11 @@ from tritforge.compress.experiments.plan import find_run, run_name
 from tritforge.compress.experiments.record import training_record
 from tritforge.compress.experiments.recorded_runs import NOT_COMPARED, missing_runs, record_path
 from tritforge.compress.run.recipe import Recipe
+from tritforge.compress.run.run_folder import SECONDS_FILE
 from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, steps_per_epoch, train
 from tritforge.files import atomic_write
 from tritforge.records.training_record import TrainingRecord
 from tritforge.results import write_result
-
-SECONDS_FILE = "seconds.txt"
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[float], None]]]
 """``progress(run, steps)`` gives a context in which ``advance(count)`` is called."""

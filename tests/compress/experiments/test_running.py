@@ -18,7 +18,7 @@ from tritforge.compress.experiments import running as experiment_run
 from tritforge.compress.experiments.plan import METHODS, Experiment, method_recipe, run_name
 from tritforge.compress.experiments.record import history, predicted_cycles, training_record, weights_digest
 from tritforge.compress.experiments.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
-from tritforge.compress.experiments.running import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run
+from tritforge.compress.experiments.running import DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.export.export import export_network
 from tritforge.compress.methods.distillation import state_digest
 from tritforge.compress.methods.group_sparsity import zero_fraction, zero_group_fraction
@@ -27,6 +27,7 @@ from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.recipe import Recipe, parse_recipe
+from tritforge.compress.run.run_folder import SECONDS_FILE
 from tritforge.compress.training.train import recipe_dataset, train
 from tritforge.errors import RecipeError, ResultFileError
 from tritforge.network.digest import network_digest
