@@ -88,6 +88,16 @@ def number_cell(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
+def taught_cell(one: Measured) -> str:
+    """What part of the loss comes from a teacher; empty without one."""
+    told = one.setting
+    if told.teacher is None:
+        return ""
+    softened = f", T = {number_cell(told.temperature)}" if told.temperature != 4 else ""
+    maps = f", maps {number_cell(told.feature_matching)}" if told.feature_matching else ""
+    return f"{number_cell(told.distillation)}{softened}{maps}"
+
+
 def setting_note(settings: Sequence[Measured], table: str = "") -> str:
     """What the settings of a table have in common, and which one of the dissertation stands beside it."""
     held = [one.setting for one in settings]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tritforge.records.setting import FLOAT_BITS
 from tritforge.reports.training.picture import COLOURS, INK, Colour, Picture, add_grid, svg
 from tritforge.reports.training.records import Measured, Plan, find
-from tritforge.reports.training.tables import sweep_series
+from tritforge.reports.training.sweep_tables import sweep_series
 
 SERIES = ((COLOURS["naive"], (8, -3)), (COLOURS["clipped"], (5, 6)), (COLOURS["ternary"], (-4, -12)))
 """Colours of the sweep's lines, and where their points' labels lie."""

@@ -15,8 +15,9 @@ from experiment_samples import small_run, write_small_pack
 from tritforge.cli.main import run
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.experiments import running as experiment_run
+from tritforge.compress.experiments.drawn import history
 from tritforge.compress.experiments.plan import METHODS, Experiment, method_recipe, run_name
-from tritforge.compress.experiments.record import history, predicted_cycles, training_record, weights_digest
+from tritforge.compress.experiments.record import predicted_cycles, training_record, weights_digest
 from tritforge.compress.experiments.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
 from tritforge.compress.experiments.running import DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.export.export import export_network

@@ -19,25 +19,17 @@ from tritforge.compress.run.recipe import Recipe
 from tritforge.errors import ResultFileError, TritforgeError
 from tritforge.records.training_record import TrainingRecord
 from tritforge.reports.training.cells import NOT_RUN, points_cell
+from tritforge.reports.training.gap_table import gap_table
 from tritforge.reports.training.layer_pictures import stitched
 from tritforge.reports.training.picture import Picture
 from tritforge.reports.training.pictures import pictures
 from tritforge.reports.training.published import TABLE_1, TABLE_3, TABLE_6
 from tritforge.reports.training.records import Measured, Plan, data_set_of, find, full_precision_of, rows
 from tritforge.reports.training.report import BEGIN, END, html_page, markdown, markdown_table, write_training_report
-from tritforge.reports.training.tables import (
-    curve,
-    matched_table,
-    parts,
-    selection_table,
-    sweep_table,
-    table_1,
-    table_3,
-    table_6,
-)
+from tritforge.reports.training.sweep_tables import curve, matched_table, selection_table, sweep_table
+from tritforge.reports.training.tables import parts, table_1, table_3, table_6
 from tritforge.reports.training.target_tables import (
     deployable_table,
-    gap_table,
     latency_table,
     pruned_alike_table,
     target_selection_table,
