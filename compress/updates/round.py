@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tritforge.compress.data.dataset import Split
 from tritforge.compress.engine.fit import fit
-from tritforge.compress.engine.method import Gradients, Method, Run, begin_all, weight_names
+from tritforge.compress.engine.method import Gradients, Method, Run, weight_names
 from tritforge.compress.engine.step import Batch, Computation, Learner
 from tritforge.compress.export.deployed import freeze
 from tritforge.compress.export.export import ternary_weights
@@ -223,7 +223,9 @@ def _train(model: Model, deployed: Deployed, span: Span, data: Split, advance: C
     free = [parameter for parameter in model.parameters() if parameter.requires_grad]
     vectors = {name: mask for name, mask in masks.items() if mask.ndim == 1}
     methods = {"free entries": _FreeEntries(vectors), **span.methods}
-    begin_all(Run(model, len(span.steps), deployed.network.group_channels, methods))
+    run = Run(model, len(span.steps), deployed.network.group_channels, methods)
+    for method in methods.values():
+        method.begin(run)
     learner = Learner(
         model,
         torch.optim.SGD(free, lr=settings.learning_rate, momentum=settings.momentum),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tritforge.compress.engine.method import Run, begin_all, weight_names
+from tritforge.compress.engine.method import Run, weight_names
 from tritforge.compress.updates.contributions import (
     LocalContributions,
     best_first,
@@ -43,7 +43,7 @@ def test_contributions_are_gathered_over_the_steps_of_a_training(deployed):
     model = deployed.model()
     layers, names = model.ternary_layers(), weight_names(model)
     gathering = LocalContributions()
-    begin_all(Run(model, 2, 16, {"contributions": gathering}))
+    gathering.begin(Run(model, 2, 16))
     generator = torch.Generator().manual_seed(0)
     expected = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
     still = list(layers)[-1]
