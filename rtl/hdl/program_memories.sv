@@ -54,7 +54,7 @@ module program_memories
   logic [AffineWords-1:0][31:0] affine_rdata;
   logic [SlotWords-1:0][35:0] slot_rdata;
 
-  logic                     we_q, in_range, write;
+  logic                     we_q, to_descriptors, to_bitmaps, to_affine, to_weights;
   space_t                   space_q;
   logic [SpaceAddrBits-1:0] addr_q;
   logic [SpaceWordBits-1:0] wdata_q;
@@ -63,17 +63,10 @@ module program_memories
     {we_q, space_q, addr_q, wdata_q} <= {prog_we_i, prog_space_i, prog_addr_i, prog_wdata_i};
   end
 
-  always_comb begin
-    unique case (space_q)
-      SpaceDescriptors: in_range = 32'(addr_q) < DescriptorWords;
-      SpaceBitmaps:     in_range = 32'(addr_q) < BitmapWords;
-      SpaceAffine:      in_range = 32'(addr_q) < 2 * AffineChannels;
-      SpaceWeights:     in_range = 32'(addr_q) < Slots * SlotWords;
-      default:          in_range = 1'b0;
-    endcase
-  end
-
-  assign write = we_q && in_range;
+  assign to_descriptors = we_q && space_q == SpaceDescriptors && 32'(addr_q) < DescriptorWords;
+  assign to_bitmaps     = we_q && space_q == SpaceBitmaps && 32'(addr_q) < BitmapWords;
+  assign to_affine      = we_q && space_q == SpaceAffine && 32'(addr_q) < 2 * AffineChannels;
+  assign to_weights     = we_q && space_q == SpaceWeights && 32'(addr_q) < Slots * SlotWords;
 
   ram_tdp #(.Width(32), .Depth(DescriptorWords)) u_descriptors (
     .clk_i,
@@ -83,7 +76,7 @@ module program_memories
     .a_wdata_i('0),
     .a_rdata_o(desc_rdata_o),
     .b_en_i(1'b1),
-    .b_we_i(write && space_q == SpaceDescriptors),
+    .b_we_i(to_descriptors),
     .b_addr_i(addr_q[DescAddrBits-1:0]),
     .b_wdata_i(wdata_q[31:0]),
     .b_rdata_o(desc_rdata)
@@ -97,7 +90,7 @@ module program_memories
     .a_wdata_i('0),
     .a_rdata_o(bitmap_rdata_o),
     .b_en_i(1'b1),
-    .b_we_i(write && space_q == SpaceBitmaps),
+    .b_we_i(to_bitmaps),
     .b_addr_i(addr_q[BitmapAddrBits-1:0]),
     .b_wdata_i(wdata_q[31:0]),
     .b_rdata_o(bitmap_rdata)
@@ -112,7 +105,7 @@ module program_memories
       .a_wdata_i('0),
       .a_rdata_o(affine_rdata_o[w / 2][32 * (w % 2) +: 32]),
       .b_en_i(1'b1),
-      .b_we_i(write && space_q == SpaceAffine && addr_q[2:0] == 3'(w)),
+      .b_we_i(to_affine && addr_q[2:0] == 3'(w)),
       .b_addr_i(addr_q[QuadAddrBits+2:3]),
       .b_wdata_i(wdata_q[31:0]),
       .b_rdata_o(affine_rdata[w])
@@ -128,7 +121,7 @@ module program_memories
       .a_wdata_i('0),
       .a_rdata_o(slot_rdata_o[w]),
       .b_en_i(1'b1),
-      .b_we_i(write && space_q == SpaceWeights && addr_q[WordIdxBits-1:0] == WordIdxBits'(w)),
+      .b_we_i(to_weights && addr_q[WordIdxBits-1:0] == WordIdxBits'(w)),
       .b_addr_i(addr_q[SlotAddrBits+WordIdxBits-1:WordIdxBits]),
       .b_wdata_i(wdata_q),
       .b_rdata_o(slot_rdata[w])

@@ -208,7 +208,7 @@ async def reads_between_the_parts_of_a_word_do_not_disturb_it(dut) -> None:
     await master.write(rm.STAGING.base, b"\x89\xab\xcd\xef\x0a\x00\x00\x00")
     for space in SPACES:
         assert await port.read_words(space, [3, 6]) == [tb.memory[space][3], tb.memory[space][6]]
-    await port.read_staging(3)
+    await master.read(rm.STAGING.base, 48)
     await master.write(rm.WEIGHTS.base + 4, b"\x0b\x00\x00\x00")
     await master.write(rm.STAGING.base + 8, b"\x07\x00\x00\x03")
     assert tb.memory["weights"][0] == 0xB67452301
