@@ -16,7 +16,7 @@ from tritforge.errors import CapacityError
 from tritforge.network.arithmetic import BIAS_BITS, SUM_BITS
 from tritforge.network.digest import network_digest
 from tritforge.network.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
-from tritforge.overlay.descriptor import HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
+from tritforge.overlay.descriptor import AVERAGE_POOL, CONVOLUTION, HEADER, LAYER, pack
 from tritforge.overlay.group_images import QUAD, group_images
 from tritforge.overlay.map_layout import MapAllocator, map_layout
 from tritforge.overlay.parameters import DEPTHS, SMALLEST_DEPTH, AcceleratorParameters
@@ -260,7 +260,7 @@ def _pool_fields(
     words = map_layout(parameters, network.shapes[layer.name]).blocks
     base = len(images.bitmaps)
     images.bitmaps += [0] * words
-    return {"kind": KIND_POOL, "groups": 1, "planes": 1, "bitmap_base": base, "slot_base": len(images.slots)}
+    return {"kind": AVERAGE_POOL.code, "groups": 1, "planes": 1, "bitmap_base": base, "slot_base": len(images.slots)}
 
 
 def _convolution_fields(
@@ -271,7 +271,7 @@ def _convolution_fields(
     zero = network.input.zero_point if layer.input == INPUT else (0,) * QUAD
     pads = [zero[lane] if lane < len(zero) else 0 for lane in range(QUAD)]
     fields = {
-        "kind": KIND_CONVOLUTION,
+        "kind": CONVOLUTION.code,
         "input_is_image": int(layer.input == INPUT),
         "pointwise": int(layer.kernel == 1),
         "stride_2": int(layer.stride == 2),
