@@ -23,7 +23,7 @@ from tritforge.compress.models.model import INPUT_SCALE, Model
 from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.compress.models.stages import ClassifierStage, ConvStage, PoolStage
 from tritforge.errors import NetworkError
-from tritforge.network.arithmetic import fold_affine
+from tritforge.network.arithmetic import fold_affine, output_size
 from tritforge.network.network import (
     INPUT,
     TERNARY_BITS,
@@ -32,7 +32,6 @@ from tritforge.network.network import (
     InputSpec,
     Layer,
     Network,
-    output_size,
 )
 from tritforge.network.pe_groups import nonzero_groups
 

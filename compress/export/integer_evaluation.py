@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from tritforge.compress.models.evaluation import batches
 from tritforge.network.arithmetic import rounding_offset
-from tritforge.network.network import INPUT, AveragePool, Convolution, Network, residual_stride
-from tritforge.network.reference import active_weights
+from tritforge.network.kinds.convolution import active_weights, residual_stride
+from tritforge.network.network import INPUT, AveragePool, Convolution, Network
 
 FLOAT32_EXACT = 1 << 24
 """Sums of integers below this bound are exact in fp32, whatever their order."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tritforge.errors import CapacityError
 from tritforge.network.arithmetic import BIAS_BITS, SUM_BITS
 from tritforge.network.digest import network_digest
-from tritforge.network.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
+from tritforge.network.kinds.convolution import residual_stride, uncentred_bias
+from tritforge.network.network import INPUT, AveragePool, Convolution, Layer, Network
 from tritforge.overlay.descriptor import AVERAGE_POOL, CONVOLUTION, HEADER, LAYER, pack
 from tritforge.overlay.group_images import QUAD, group_images
 from tritforge.overlay.map_layout import MapAllocator, map_layout

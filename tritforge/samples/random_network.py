@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.network.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS
+from tritforge.network.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS, output_size
 from tritforge.network.network import (
     INPUT,
     TERNARY_BITS,
@@ -23,7 +23,6 @@ from tritforge.network.network import (
     InputSpec,
     Layer,
     Network,
-    output_size,
 )
 from tritforge.network.pe_groups import group_weights, nonzero_groups, ungroup_weights
 
@@ -271,11 +270,7 @@ class _Builder:
         return Network(self.spec, tuple(self.layers), self.bits, self.group_channels)
 
     def _append(self, layer: Layer) -> None:
-        channels, height, width = self.shapes[layer.input]
-        shape = (channels, 1, 1)
-        if isinstance(layer, Convolution):
-            shape = (layer.outputs, output_size(height, layer.stride), output_size(width, layer.stride))
-        self.shapes[layer.name] = shape
+        self.shapes[layer.name] = layer.shape(self.shapes)
         self.layers.append(layer)
         self.last = layer.name
 
