@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tritforge.errors import NetworkError
 from tritforge.network.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS, output_size
 from tritforge.network.network import (
     INPUT,
@@ -100,7 +101,12 @@ def random_layer_network(
         channels: input channels: 1 to 4 for a stem, else a multiple of 16.
         outputs: output channels, a multiple of 16; a residual keeps or raises the input's.
         zero_groups: fraction of groups that are all zero, 0 to 1.
+
+    Raises:
+        NetworkError: there are no random layers of this kind.
     """
+    if kind not in KINDS:
+        raise NetworkError(f"there are no random layers of kind {kind!r}; there are {', '.join(KINDS)}")
     builder = _Builder(rng, activation_bits, max_channels=64)
     height, width = size or _size(rng, 16)
     if kind.startswith("stem"):
