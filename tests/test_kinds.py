@@ -10,17 +10,17 @@ from torch import nn
 
 from tritforge.compress.export.integer_evaluation import IN_TORCH
 from tritforge.compress.layers.ternary import TernaryConv2d
-from tritforge.compress.models import kinds as node_kinds
+from tritforge.compress.models.kinds import table as node_kinds
 from tritforge.compress.models.kinds.node import ExportSite, ModelSettings, Node
 from tritforge.compress.models.nodes import ClassifierNode, ConvNode, FlattenNode, MaxPoolNode, PoolNode
 from tritforge.cost.cycle_model import predict
 from tritforge.cost.energy_model import energy
 from tritforge.errors import CapacityError, NetworkError, ProgramError
-from tritforge.network import kinds as network_kinds
+from tritforge.network.kinds import table as network_kinds
 from tritforge.network.network import AveragePool, Network
 from tritforge.overlay import descriptor
-from tritforge.overlay import kinds as overlay_kinds
 from tritforge.overlay.issued_groups import issued_groups
+from tritforge.overlay.kinds import table as overlay_kinds
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram
@@ -80,7 +80,7 @@ def test_a_kind_that_a_table_does_not_have_is_refused_by_name(monkeypatch: pytes
     with pytest.raises(CapacityError, match="^layer pool: the accelerator runs no layer of kind unknown; it runs "):
         lower(network.with_layers({"pool": unknown}), AcceleratorParameters())
     with pytest.raises(NetworkError, match="^there are no random layers of kind 'unknown'; there are conv3x3, "):
-        random_layer_network(np.random.default_rng(0), "unknown")  # type: ignore[arg-type]
+        random_layer_network(np.random.default_rng(0), "unknown", group_channels=16)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", sorted(node_kinds.KINDS))

@@ -28,7 +28,7 @@ from tritforge.network.network import INPUT, InputSpec, Layer, Network
 @torch.no_grad()
 def export_network(
     model: Model,
-    group_channels: int = 16,
+    group_channels: int,
     stored: Bitmaps | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Network:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tritforge.compress.layers.multi_bit import WEIGHT_BITS
 from tritforge.compress.layers.ternary import TernaryConv2d
-from tritforge.compress.models.kinds import KINDS
 from tritforge.compress.models.kinds.node import FLOAT_BITS, ModelSettings
+from tritforge.compress.models.kinds.table import KINDS
 from tritforge.compress.models.nodes import Topology
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT

@@ -23,20 +23,20 @@ from tritforge.compress.export.export import export_network
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.methods.group_sparsity import present_groups
 from tritforge.compress.methods.latency import StructureCycles
-from tritforge.compress.models import kinds as node_kinds
 from tritforge.compress.models.evaluation import settle_statistics
+from tritforge.compress.models.kinds import table as node_kinds
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode, Topology
 from tritforge.cost.cycle_model import predict
 from tritforge.cost.energy_model import energy
 from tritforge.errors import CapacityError, NetworkError, PatchError, RecipeError
-from tritforge.network import kinds as network_kinds
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
+from tritforge.network.kinds import table as network_kinds
 from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
 from tritforge.network.reference import run
-from tritforge.overlay import kinds as overlay_kinds
 from tritforge.overlay.issued_groups import issued_groups
+from tritforge.overlay.kinds import table as overlay_kinds
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import apply_to_network, diff

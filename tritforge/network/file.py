@@ -21,12 +21,14 @@ from tritforge.errors import NetworkError
 from tritforge.files import atomic_write
 from tritforge.network.digest import canonical_json, network_digest, network_structure
 from tritforge.network.document import Budget, Fetch, LayerReader, Record
-from tritforge.network.kinds import KINDS
+from tritforge.network.kinds.table import KINDS
 from tritforge.network.layer import INPUT, InputSpec, Layer
 from tritforge.network.network import MAX_GROUP_CHANNELS, Network
 
-__all__ = ["SCHEMA", "load_network", "network_digest", "save_network"]
+__all__ = ["NETWORK_FILE", "SCHEMA", "load_network", "network_digest", "save_network"]
 
+NETWORK_FILE = "network.safetensors"
+"""What the file is called in a run folder and in a journal's."""
 SCHEMA = 1
 METADATA_KEY = "tritforge"
 TRIT_ORDER = "output channel, stored group, tap, channel lane"

@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from tritforge.errors import NetworkError
-from tritforge.network.kinds import KINDS
 from tritforge.network.kinds.average_pool import AveragePool
 from tritforge.network.kinds.convolution import TERNARY_BITS, Convolution
+from tritforge.network.kinds.table import KINDS
 from tritforge.network.layer import INPUT, InputSpec, Layer, Shape
 from tritforge.network.pe_groups import nonzero_groups
 
@@ -47,7 +47,7 @@ class Network:
     input: InputSpec
     layers: tuple[Layer, ...]
     activation_bits: int
-    group_channels: int = 16
+    group_channels: int
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -18,8 +18,8 @@ from tritforge.network.digest import network_digest
 from tritforge.network.network import INPUT, Layer, Network
 from tritforge.overlay.descriptor import HEADER, LAYER, pack
 from tritforge.overlay.group_images import QUAD
-from tritforge.overlay.kinds import overlay_kind
 from tritforge.overlay.kinds.kind import Site, Sums
+from tritforge.overlay.kinds.table import overlay_kind
 from tritforge.overlay.map_layout import MapAllocator, map_layout
 from tritforge.overlay.parameters import DEPTHS, SMALLEST_DEPTH, AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram

@@ -16,7 +16,8 @@ from tritforge.compress.methods.distillation import distilled, load_teacher, map
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.run.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.run.recipe import parse_recipe
-from tritforge.compress.training.train import CHECKPOINT_FILE, train
+from tritforge.compress.run.run_folder import CHECKPOINT_FILE
+from tritforge.compress.training.train import train
 from tritforge.errors import RecipeError
 
 SHORT = replace(SMALL, epochs=1)
@@ -175,7 +176,9 @@ def test_logits_alone_can_be_learnt_from_another_topology(tmp_path, teacher):
 
 
 def test_stages_of_deep_and_shallow_resnets_end_alike():
-    deep, shallow = (build_topology(name, (3, 32, 32), 10).stage_ends() for name in ("resnet56", "resnet20"))
+    deep, shallow = (
+        build_topology(name, (3, 32, 32), 10, group_channels=16).stage_ends() for name in ("resnet56", "resnet20")
+    )
     assert list(deep) != list(shallow)
     assert list(deep.values()) == list(shallow.values()) == [(16, 1), (32, 2), (64, 4)]
 

@@ -198,7 +198,7 @@ def test_a_patch_without_changes_raises_the_version() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_programs_of_random_networks_are_patched(seed: int) -> None:
-    base = random_network(np.random.default_rng(seed))
+    base = random_network(np.random.default_rng(seed), group_channels=16)
     new = changed(base, seed, 0.02, 0.1)
     parameters = fitting_parameters(base, AcceleratorParameters())
     port = MemoryImagePort(lower_for(base, parameters).images, parameters.staging)
