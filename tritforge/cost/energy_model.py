@@ -22,6 +22,7 @@ import numpy as np
 from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
 from tritforge.network.pe_groups import TAPS
 from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, kind_of, unpack
+from tritforge.overlay.pair_coding import WORD_BITS
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram
 
@@ -153,7 +154,7 @@ def _layer_activity(program: OverlayProgram, layer: dict[str, int], issues_group
         window_bits=tiles * len(loads) * pes * TAPS * word,
         products=outputs,
         residual_products=outputs if layer["residual"] else 0,
-        weight_bits=tiles * issued * parameters.words_per_slot * 36,
+        weight_bits=tiles * issued * parameters.words_per_slot * WORD_BITS,
         bitmap_bits=tiles * words * 2 * lanes,
         affine_bits=tiles * layer["outputs"] * (MULTIPLIER_BITS + BIAS_BITS),
         feature_read_bits=(tiles * taken + residual) * word,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tritforge.errors import ProgramError
 from tritforge.overlay.descriptor import FRAME_WORDS
+from tritforge.overlay.pair_coding import WORD_BITS as PAIRS_BITS
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.register_map import WINDOWS, Window
 
@@ -109,7 +110,7 @@ TABLE = (
     Space(
         "weights",
         code=3,
-        word_bits=36,
+        word_bits=PAIRS_BITS,
         depth="slots",
         entry_words=lambda parameters: parameters.words_per_slot,
         meaning="nine pairs of trits of a group; `C_g / 2` words to a slot",
