@@ -85,10 +85,9 @@ def _with_channels(deployed: Layer, exported: Layer, free: object) -> Layer:
         limit = (1 << (bits - 1)) - 1
         return np.where(channels, np.clip(np.rint(new * factor), -limit, limit).astype(np.int64), old)
 
-    return replace(
-        deployed,
-        multiplier=folded(deployed.multiplier, exported.multiplier, MULTIPLIER_BITS),
-        bias=folded(deployed.bias, exported.bias, BIAS_BITS),
+    return deployed.with_affine(
+        folded(deployed.multiplier, exported.multiplier, MULTIPLIER_BITS),
+        folded(deployed.bias, exported.bias, BIAS_BITS),
     )
 
 

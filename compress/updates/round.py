@@ -25,8 +25,9 @@ from tritforge.compress.export.deployed import freeze
 from tritforge.compress.export.export import ternary_weights
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import accuracy, settle_statistics
+from tritforge.compress.models.kinds.classifier import ClassifierStage
+from tritforge.compress.models.kinds.conv import ConvStage
 from tritforge.compress.models.model import Model
-from tritforge.compress.models.stages import ClassifierStage, ConvStage
 from tritforge.compress.run.schedules import one_cycle
 from tritforge.compress.updates.budget import Budget
 from tritforge.compress.updates.policy import Deployed, Facts, Policy, Span, State, UpdateSettings

@@ -13,13 +13,16 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from tritforge.errors import DeviceError
 from tritforge.overlay import register_map as rm
-from tritforge.overlay.program import SPACES
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import SPACES, TABLE
 from tritforge.sim.benches.common import start
 from tritforge.sim.host.axi_memory_port import AxiMemoryPort
 
-SIZES = {"descriptors": 512, "bitmaps": 32, "affine": 32, "weights": 16 * 4}
-BITS = {"descriptors": 32, "bitmaps": 32, "affine": 32, "weights": 36}
+SMALL = AcceleratorParameters(group_channels=8, slots=16, bitmap_words=32, affine_channels=16, descriptors=16)
+"""The memories of the device under test."""
+SIZES = {space.name: space.words(SMALL) for space in TABLE}
+BITS = {space.name: space.word_bits for space in TABLE}
 RELOAD = 30
 IDLE_INPUTS = (
     *("array_busy_i", "early_last_i", "late_last_i", "batch_done_i", "issue_i", "skipped_valid_i", "skipped_i"),
@@ -168,10 +171,8 @@ async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
     tb = await ready(dut)
     await tb.port.open_memories()
     await tb.events()
-    windows = (rm.DESCRIPTORS, rm.BITMAPS, rm.AFFINE)
-    beyond = [w.base + 4 * SIZES[s] for w, s in zip(windows, SPACES, strict=False)]
-    beyond += [rm.WEIGHTS.base + 8 * SIZES["weights"] + 4, rm.STAGING.base + 16 * int(dut.Staging.value)]
-    beyond += [rm.STAGING.base + 12]
+    beyond = [space.offset(SIZES[space.name] + 1) - 4 for space in TABLE]
+    beyond += [rm.STAGING.base + 16 * int(dut.Staging.value), rm.STAGING.base + 12]
     for offset in beyond:
         writes = tb.writes
         assert (await tb.master.write(offset, b"\xff" * 4)).resp == AxiResp.OKAY
@@ -186,6 +187,18 @@ async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
+async def an_entry_of_an_unknown_space_is_not_staged(dut) -> None:
+    """Every code without a memory raises the event and leaves the entry as it was."""
+    tb = await ready(dut)
+    await tb.port.stage([("weights", 7, 0xABCDEF012)])
+    for code in range(len(TABLE), 256):
+        place = (code << 24 | 5).to_bytes(4, "little")
+        assert (await tb.master.write(rm.STAGING.base + 8, place)).resp == AxiResp.OKAY
+        assert await tb.events() == rm.EVENTS_CLOSED_WRITE.mask, f"code {code}"
+    assert await tb.port.read_staging(1) == [("weights", 7, 0xABCDEF012)]
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
 async def reads_between_the_parts_of_a_word_do_not_disturb_it(dut) -> None:
     """The low part of a weight word and of an entry is kept while other words are read."""
     tb = await ready(dut)
@@ -195,7 +208,7 @@ async def reads_between_the_parts_of_a_word_do_not_disturb_it(dut) -> None:
     await master.write(rm.STAGING.base, b"\x89\xab\xcd\xef\x0a\x00\x00\x00")
     for space in SPACES:
         assert await port.read_words(space, [3, 6]) == [tb.memory[space][3], tb.memory[space][6]]
-    await port.read_staging(3)
+    await master.read(rm.STAGING.base, 48)
     await master.write(rm.WEIGHTS.base + 4, b"\x0b\x00\x00\x00")
     await master.write(rm.STAGING.base + 8, b"\x07\x00\x00\x03")
     assert tb.memory["weights"][0] == 0xB67452301

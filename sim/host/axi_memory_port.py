@@ -8,10 +8,10 @@ from cocotbext.axi import AxiLiteMaster, AxiResp
 
 from tritforge.errors import DeviceError
 from tritforge.overlay import register_map as rm
-from tritforge.overlay.program import SPACES, OverlayProgram
+from tritforge.overlay.program import OverlayProgram
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import SPACES, entry_from_bus, entry_to_bus, space_named
 
-WINDOWS = {"descriptors": rm.DESCRIPTORS, "bitmaps": rm.BITMAPS, "affine": rm.AFFINE, "weights": rm.WEIGHTS}
 COUNTERS = (
     Register.CYCLES,
     Register.BUSY_CYCLES,
@@ -34,8 +34,8 @@ Entry = tuple[str, int, int]
 class AxiMemoryPort:
     """A memory port over an AXI4-Lite master.
 
-    Words are addressed as in an overlay program's images: 32-bit words, in the space ``weights`` 36-bit words. Every
-    function raises DeviceError when an access is answered with an error.
+    Words are addressed as in an overlay program's images. Every function raises DeviceError when an access is answered
+    with an error.
     """
 
     def __init__(self, master: AxiLiteMaster) -> None:
@@ -51,13 +51,10 @@ class AxiMemoryPort:
 
     async def write_words(self, space: str, addresses: Sequence[int], words: Sequence[int]) -> None:
         """Write words; raises DeviceError when the memory was closed or an address is beyond its end."""
+        memory = space_named(space)
         await self._clear(rm.EVENTS_CLOSED_WRITE)
         for first, run in _runs(addresses, words):
-            if space == "weights":
-                halves = [half for word in run for half in (word & 0xFFFFFFFF, word >> 32)]
-                await self._write(WINDOWS[space].base + 8 * first, halves)
-            else:
-                await self._write(WINDOWS[space].base + 4 * first, run)
+            await self._write(memory.offset(first), memory.to_bus(run))
         if await self._event(rm.EVENTS_CLOSED_WRITE):
             raise DeviceError(
                 f"the memory {space} is closed or too small; nothing was written to some of the addresses"
@@ -65,21 +62,16 @@ class AxiMemoryPort:
 
     async def read_words(self, space: str, addresses: Sequence[int]) -> list[int]:
         """Read words, in any state."""
-        words = []
+        words, memory = [], space_named(space)
         for first, run in _runs(addresses, addresses):
-            if space == "weights":
-                halves = await self._read(WINDOWS[space].base + 8 * first, 2 * len(run))
-                words += [low | high << 32 for low, high in zip(halves[::2], halves[1::2], strict=True)]
-            else:
-                words += await self._read(WINDOWS[space].base + 4 * first, len(run))
+            words += memory.from_bus(await self._read(memory.offset(first), memory.bus_words * len(run)))
         return words
 
     async def stage(self, entries: Sequence[Entry]) -> None:
         """Write the staging memory from its first entry on, and say how many entries it holds."""
         await self._clear(rm.EVENTS_CLOSED_WRITE)
         for index, (space, address, word) in enumerate(entries):
-            place = SPACES.index(space) << 24 | address
-            await self._write(rm.STAGING.base + 16 * index, [word & 0xFFFFFFFF, word >> 32, place])
+            await self._write(rm.STAGING.base + 16 * index, entry_to_bus(space, address, word))
         if await self._event(rm.EVENTS_CLOSED_WRITE):
             raise DeviceError(f"{len(entries)} entries do not fit the staging memory")
         await self.write_register(Register.STAGED, len(entries))
@@ -87,10 +79,7 @@ class AxiMemoryPort:
     async def read_staging(self, count: int) -> list[Entry]:
         """The first entries of the staging memory."""
         words = await self._read(rm.STAGING.base, 4 * count)
-        return [
-            (SPACES[words[i + 2] >> 24 & 3], words[i + 2] & 0x3FFFF, words[i] | words[i + 1] << 32)
-            for i in range(0, 4 * count, 4)
-        ]
+        return [entry_from_bus(words[i : i + 4]) for i in range(0, 4 * count, 4)]
 
     async def commit(self, next_version: int) -> int:
         """Commit what is staged and wait for its end; returns the cycles it kept the array from images."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tritforge.device.memory_port import ENTRY, Entries, PortState, Words
 from tritforge.overlay import register_map as rm
-from tritforge.overlay.program import SPACES
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import SPACES
 from tritforge.sim.host.axi_memory_port import AxiMemoryPort
 
 STATES = {State.EMPTY: PortState.EMPTY, State.LOADING: PortState.STOPPED, State.VALID: PortState.VALID}

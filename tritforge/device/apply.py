@@ -16,7 +16,7 @@ import numpy as np
 from tritforge.device.memory_port import ENTRY, Entries, MemoryPort, PortState, Words, read_entries
 from tritforge.errors import DeviceError, PatchError
 from tritforge.network.network import Network
-from tritforge.overlay.program import SPACES
+from tritforge.overlay.spaces import SPACES
 from tritforge.patches.file import read_patch_file
 from tritforge.patches.patch import apply_to_network
 

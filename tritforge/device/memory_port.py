@@ -1,6 +1,6 @@
 """The memory port: how a network update reaches an accelerator, whatever carries it (simulation, board, a file).
 
-The accelerator holds four memories of words (``program.SPACES``); a port reads and writes them by space and word
+The accelerator holds four memories of words (``overlay.spaces``); a port reads and writes them by space and word
 address. Changes are staged in a small memory while the array runs and copied by one commit, or, when there are too
 many, written while the array is stopped.
 """
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import DeviceError
-from tritforge.overlay.program import SPACES, WORD_BITS
+from tritforge.overlay.spaces import SPACES, space_named
 
 Words = NDArray[np.uint64]
 
 ENTRY = np.dtype([("space", "u1"), ("address", "<u4"), ("word", "<u8")])
-"""A word and its place: index into ``SPACES``, word address, and up to 36 bits of content."""
+"""A word and its place: code of the space, word address, and up to 36 bits of content."""
 
 Entries = np.ndarray
 """One row of ``ENTRY``."""
@@ -184,5 +184,6 @@ class MemoryImagePort:
         size = self._memory(space).size
         if addresses.size and not 0 <= addresses.min() <= addresses.max() < size:
             raise DeviceError(f"{space} word {int(addresses.max())} is written; it has {size} words")
-        if words.size and int(words.max()) >> WORD_BITS[space]:
-            raise DeviceError(f"{space} takes words of {WORD_BITS[space]} bits; one is {int(words.max()):#x}")
+        bits = space_named(space).word_bits
+        if words.size and int(words.max()) >> bits:
+            raise DeviceError(f"{space} takes words of {bits} bits; one is {int(words.max()):#x}")

@@ -16,7 +16,7 @@ from tritforge.network.trit_order import network_trits
 from tritforge.overlay.lowering import fitting_parameters
 from tritforge.overlay.lowering import lower as lower_for
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.overlay.program import SPACES
+from tritforge.overlay.spaces import SPACES
 from tritforge.patches.patch import diff
 from tritforge.samples.random_network import random_network
 

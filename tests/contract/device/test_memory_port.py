@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tritforge.device.memory_port import ENTRY, MemoryImagePort, MemoryPort, PortState, read_entries
 from tritforge.errors import DeviceError
-from tritforge.overlay.program import SPACES, WORD_BITS
+from tritforge.overlay.spaces import SPACES, space_named
 
 SIZES = {"descriptors": 8, "bitmaps": 9, "affine": 10, "weights": 16}
 
@@ -78,7 +78,7 @@ def test_staged_words_arrive_with_the_commit() -> None:
 @pytest.mark.parametrize("space", SPACES)
 def test_every_space_has_its_size_and_word_width(space: str) -> None:
     port = MemoryImagePort(images(), staging_depth=3)
-    most = (1 << WORD_BITS[space]) - 1
+    most = (1 << space_named(space).word_bits) - 1
     port.stage(entries((space, SIZES[space] - 1, most)))
     for address, word, words in ((SIZES[space], 0, f"{space} word"), (0, most + 1, f"{space} takes words of")):
         with pytest.raises(DeviceError, match=words):

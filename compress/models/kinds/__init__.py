@@ -1,0 +1,1 @@
+"""The kinds of nodes that a topology is made of, one class each."""

@@ -1,0 +1,1 @@
+"""The kinds of layers of the integer network, one class each."""
