@@ -92,7 +92,7 @@ class Accelerator:
         return prepare_update(network, patch, self._lower, self.program)
 
     def apply(self, update: PreparedUpdate) -> AppliedUpdate:
-        """Bring the accelerator from the base network of ``update`` to its result; raises what ``apply_update`` does."""
+        """Bring the accelerator from the base network of ``update`` to its result; raises as ``apply_update`` does."""
         applied = self.do(apply_update(update))
         self.program = update.result_program
         return applied
