@@ -33,10 +33,7 @@ from tritforge.overlay.program import OverlayProgram, load_program
 from tritforge.overlay.register_map import State
 from tritforge.sim.benches.common import start
 from tritforge.sim.host.axi_bus import AxiBus
-from tritforge.sim.host.streams import CLOCK_NS, ImageSource, ResultSink, now
-
-RESULT_CYCLES = 2_000_000
-"""Cycles after which a result is given up."""
+from tritforge.sim.host.streams import CLOCK_NS, RESULT_CYCLES, ImageSource, ResultSink, now
 
 PROGRESS_EVERY = 8
 """Images between two writes of the progress file."""

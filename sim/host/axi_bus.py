@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from cocotb.task import resume
 from cocotbext.axi import AxiLiteMaster, AxiResp
 
 from tritforge.device.protocol import BusWords, Steps, Value, drive_async
@@ -32,11 +31,3 @@ class AxiBus:
     async def do(self, steps: Steps[Value]) -> Value:
         """Run ``steps`` over this bus; gives what they return."""
         return await drive_async(steps, self)
-
-
-class BlockingAxiBus:
-    """The same bus for a thread under ``cocotb.task.bridge``: every access hands itself to the simulation and waits."""
-
-    def __init__(self, bus: AxiBus) -> None:
-        self.read = resume(bus.read)
-        self.write = resume(bus.write)

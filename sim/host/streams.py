@@ -14,6 +14,8 @@ from cocotb.triggers import RisingEdge
 from tritforge.device.streams import Result, result_of
 
 CLOCK_NS = 10
+RESULT_CYCLES = 2_000_000
+"""Cycles after which a result is given up."""
 
 
 def now() -> int:

@@ -19,6 +19,7 @@ from tritforge.device.protocol import Bus, Steps, Value, drive
 from tritforge.device.streams import Result, Streams, image_beats
 from tritforge.device.update import Lower, PreparedUpdate, prepare_update
 from tritforge.errors import DeviceError
+from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
@@ -89,7 +90,9 @@ class Accelerator:
         Raises:
             PatchError: the patch is damaged or for another network or version.
         """
-        return prepare_update(network, patch, self._lower, self.program)
+        held = self.program
+        known = held is not None and held.network_digest == network_digest(network)
+        return prepare_update(network, patch, self._lower, held if known else None)
 
     def apply(self, update: PreparedUpdate) -> AppliedUpdate:
         """Bring the accelerator from the base network of ``update`` to its result; raises as ``apply_update`` does."""
