@@ -53,10 +53,12 @@ def image_beats(images: ArrayLike, activation_bits: int) -> Beats:
     """Beats ``(images, beats)`` of images ``(images, channels, height, width)`` of unsigned pixels."""
     pixels = np.asarray(images)
     count, channels, height, width = pixels.shape
-    lanes = np.zeros((count, height, width, -(-channels // BEAT_LANES) * BEAT_LANES), dtype=np.uint64)
+    blocks = -(-channels // BEAT_LANES)
+    lanes = np.zeros((count, height, width, blocks * BEAT_LANES), dtype=np.uint64)
     lanes[..., :channels] = pixels.transpose(0, 2, 3, 1)
+    quads = lanes.reshape(count, height * width * blocks, BEAT_LANES)
     places = np.uint64(activation_bits) * np.arange(BEAT_LANES, dtype=np.uint64)
-    return np.bitwise_or.reduce(lanes.reshape(count, -1, BEAT_LANES) << places, axis=2)
+    return np.bitwise_or.reduce(quads << places, axis=2)
 
 
 def beat_lanes(beats: Beats, activation_bits: int) -> NDArray[np.int64]:
@@ -71,9 +73,3 @@ def result_of(beats: ArrayLike, cycle: int, last: bool) -> Result:
     header = int(words[0])
     logits = tuple(words[1:].astype(np.int64).tolist())
     return Result(header & 0xFFFFFFFF, header >> 32, logits, cycle, last)
-
-
-def result_beats(result: Result) -> Beats:
-    """The beats that carry ``result``: inverse of :func:`result_of`."""
-    header = np.array([result.version << 32 | result.sequence], dtype=np.uint64)
-    return np.concatenate([header, np.array(result.logits, dtype=np.int64).astype(np.uint64)])
