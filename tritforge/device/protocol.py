@@ -62,7 +62,11 @@ class Write:
     words: BusWords
 
 
+Answer = BusWords | DeviceError | None
+"""Words that were read, an error, or nothing: a write was done."""
+
 Steps = Generator["Read | Write", "BusWords", Value]
+"""Steps of the protocol, which return a value."""
 
 
 class Bus(Protocol):
@@ -91,44 +95,47 @@ class AsyncBus(Protocol):
 
 def drive(steps: Steps[Value], bus: Bus) -> Value:
     """Run ``steps`` over ``bus``; gives what they return."""
-    answer: BusWords | DeviceError | None = None
+    answer: Answer = None
     while True:
         try:
-            request = _next_request(steps, answer)
+            request = next_request(steps, answer)
         except StopIteration as end:
             return end.value
-        try:
-            answer = None
-            if isinstance(request, Read):
-                answer = bus.read(request.offset, request.count)
-            else:
-                bus.write(request.offset, request.words)
-        except DeviceError as error:
-            answer = error
+        answer = perform(request, bus)
 
 
 async def drive_async(steps: Steps[Value], bus: AsyncBus) -> Value:
     """Run ``steps`` over ``bus``, awaiting each access; gives what they return."""
-    answer: BusWords | DeviceError | None = None
+    answer: Answer = None
     while True:
         try:
-            request = _next_request(steps, answer)
+            request = next_request(steps, answer)
         except StopIteration as end:
             return end.value
         try:
-            answer = None
             if isinstance(request, Read):
                 answer = await bus.read(request.offset, request.count)
             else:
-                await bus.write(request.offset, request.words)
+                answer = await bus.write(request.offset, request.words)
         except DeviceError as error:
             answer = error
 
 
-def _next_request(steps: Steps[Value], answer: BusWords | DeviceError | None) -> Read | Write:
+def next_request(steps: Steps[Value], answer: Answer) -> Read | Write:
+    """The request that follows the answer to the one before; None begins. Raises StopIteration with the result."""
     if isinstance(answer, DeviceError):
         return steps.throw(answer)
     return steps.send(answer)  # type: ignore[arg-type]  # None begins, and answers a write
+
+
+def perform(request: Read | Write, bus: Bus) -> Answer:
+    """Do one request; gives its answer, also where that is an error."""
+    try:
+        if isinstance(request, Read):
+            return bus.read(request.offset, request.count)
+        return bus.write(request.offset, request.words)
+    except DeviceError as error:
+        return error
 
 
 # ---- Registers. ----

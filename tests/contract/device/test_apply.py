@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from accelerator_scenarios import PARAMETERS, other_network, some_network
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritforge.device import protocol
@@ -84,6 +84,7 @@ class ShiftedClock(FreeRunning):
 PAUSE = drive(apply_update(LARGE), loaded(LARGE)).pause_cycles
 
 
+@settings(deadline=None)
 @given(st.one_of(st.integers(2**32 - 60, 2**32 - 1), st.integers(0, 2**32 - 1)))
 def test_a_pause_is_told_across_the_wrap_of_the_counter(shift: int) -> None:
     bus = loaded(LARGE, ShiftedClock)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from accelerator_scenarios import PARAMETERS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritforge.device import protocol
@@ -60,6 +60,7 @@ def test_runs_are_the_longest_stretches_of_neighbours(addresses: list[int]) -> N
     assert all(first != before + part.stop - part.start for (before, part), (first, _) in pairwise(parts))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_words_are_written_and_read_back_in_runs(data: st.DataObject) -> None:
     bus = Remembering()
@@ -77,6 +78,7 @@ def test_words_are_written_and_read_back_in_runs(data: st.DataObject) -> None:
         ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2**18 - 1), st.integers(0, 2**36 - 1)), max_size=20))
 def test_staged_entries_read_back(rows: list[tuple[int, int, int]]) -> None:
     bus, entries = Remembering(), np.array(rows, dtype=ENTRY)
