@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 ROOMS  := tritforge compress rtl sim reports
 TYPING := build/typing/tritforge
 
-.PHONY: help setup demo test test-slow lint format
+.PHONY: help setup demo test test-slow lint format arrows
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -43,3 +43,6 @@ lint: setup ## ruff and mypy
 format: setup ## sort imports and lay out the code
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
+
+arrows: setup ## the import graph: arrows between and inside rooms, floors, circles, and what is wrong
+	$(BIN)/python tests/import_arrows.py

@@ -26,7 +26,7 @@ from tritforge.samples.random_network import random_images, random_network
 def made_up_demo(root: Path, seed: int = 5) -> Demo:
     """A demo whose trained network is random and whose hardware ran as the reference says, at invented cycles."""
     rng = np.random.default_rng(seed)
-    network = random_network(rng, activation_bits=8, max_channels=48)
+    network = random_network(rng, activation_bits=8, max_channels=48, group_channels=16)
     updated = changed(network, seed, 0.02)
     parameters = fitting_parameters(network, AcceleratorParameters())
     images, labels = random_images(rng, network, 6), rng.integers(0, network.classes, 6)

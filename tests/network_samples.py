@@ -13,22 +13,31 @@ from tritforge.network.trit_order import network_trits, with_trits
 from tritforge.samples.random_network import random_layer_network, random_network
 
 
-def tiny_network(seed: int = 0, group_channels: int = 4) -> Network:
+def tiny_network(seed: int = 0) -> Network:
+    """:func:`grouped_network` in groups of four channels."""
+    return grouped_network(4, seed)
+
+
+def grouped_network(group_channels: int, seed: int = 0) -> Network:
     """Stem with zero points, two ternary layers with ragged groups, pool and logits; a few hundred trits."""
     rng = np.random.default_rng(seed)
     image = InputSpec(2, 4, 3, 8, (7, 200))
-    stem = convolution("stem", "input", rng.integers(-15, 16, (3, 2, 3, 3)), weight_bits=5)
-    first = convolution("first", "stem", trits(rng, (6, 3, 3, 3)), group_channels=group_channels, stride=2)
-    second = convolution("second", "first", trits(rng, (10, 6, 1, 1)), group_channels=group_channels)
+    stem = convolution(
+        "stem", "input", rng.integers(-15, 16, (3, 2, 3, 3)), group_channels=group_channels, weight_bits=5
+    )
+    first = convolution(
+        "first", "stem", trits(rng, (6, 3, 3, 3), group_channels), group_channels=group_channels, stride=2
+    )
+    second = convolution("second", "first", trits(rng, (10, 6, 1, 1), group_channels), group_channels=group_channels)
     second = replace(second, residual="first", residual_multiplier=3)
     pool = AveragePool("pool", "second", np.full(10, 3), np.arange(10), 2)
-    fc = convolution("fc", "pool", rng.integers(-100, 101, (4, 10, 1, 1)), weight_bits=9)
+    fc = convolution("fc", "pool", rng.integers(-100, 101, (4, 10, 1, 1)), group_channels=group_channels, weight_bits=9)
     fc = replace(fc, logits=True, shift=0)
     return Network(image, (stem, first, second, pool, fc), 8, group_channels, {"seed": seed})
 
 
 def convolution(
-    name: str, source: str, weights: np.ndarray, weight_bits: int = 2, group_channels: int = 4, stride: int = 1
+    name: str, source: str, weights: np.ndarray, *, group_channels: int, weight_bits: int = 2, stride: int = 1
 ) -> Convolution:
     """A convolution of the given integers with plain affine values; all non-zero groups stored and active."""
     outputs = weights.shape[0]
@@ -47,7 +56,7 @@ def convolution(
     )
 
 
-def trits(rng: np.random.Generator, shape: tuple[int, int, int, int], group_channels: int = 4) -> np.ndarray:
+def trits(rng: np.random.Generator, shape: tuple[int, int, int, int], group_channels: int) -> np.ndarray:
     """Trits of which about a third of the groups are zero."""
     groups = group_weights(rng.integers(-1, 2, shape), group_channels)
     groups[rng.random(groups.shape[:2]) < 0.3] = 0
@@ -58,8 +67,8 @@ def any_network(seed: int) -> Network:
     """A random network of any kind."""
     rng = np.random.default_rng(seed)
     if seed % 2:
-        return random_network(rng, activation_bits=16 if seed % 3 == 0 else 8, max_channels=32)
-    return random_layer_network(rng, "option_a" if seed % 4 else "conv1x1")
+        return random_network(rng, activation_bits=16 if seed % 3 == 0 else 8, max_channels=32, group_channels=16)
+    return random_layer_network(rng, "option_a" if seed % 4 else "conv1x1", group_channels=16)
 
 
 def changed(network: Network, seed: int, trit_ratio: float, affine_ratio: float = 0.0) -> Network:

@@ -33,5 +33,6 @@ def empty_groups(model, seed: int, part: float) -> None:
 
 
 def exported_cycles(model) -> float:
-    network = export_network(model)
-    return predict(lower(network, fitting_parameters(network, AcceleratorParameters()))).cycles_per_image
+    parameters = AcceleratorParameters(group_channels=LATENCY.group_channels)
+    network = export_network(model, LATENCY.group_channels)
+    return predict(lower(network, fitting_parameters(network, parameters))).cycles_per_image

@@ -42,7 +42,7 @@ Bitmaps = Mapping[str, NDArray[np.bool_]]
 @torch.no_grad()
 def export_network(
     model: Model,
-    group_channels: int = 16,
+    group_channels: int,
     stored: Bitmaps | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Network:

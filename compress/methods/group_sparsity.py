@@ -22,7 +22,7 @@ Bitmaps = dict[str, NDArray[np.bool_]]
 
 
 @torch.no_grad()
-def kept_weights(model: Model, group_channels: int = 16) -> dict[str, Tensor]:
+def kept_weights(model: Model, group_channels: int) -> dict[str, Tensor]:
     """By grouped layer, 1 for each non-zero weight ``(N, G, lanes)`` and 0 for the others, in fp32."""
     kept = {}
     for name, layer in model.ternary_layers().items():
@@ -35,35 +35,35 @@ def kept_weights(model: Model, group_channels: int = 16) -> dict[str, Tensor]:
     return kept
 
 
-def present_groups(model: Model, group_channels: int = 16) -> Bitmaps:
+def present_groups(model: Model, group_channels: int) -> Bitmaps:
     """Which groups hold a weight that is not zero."""
     return {name: kept.any(dim=2).cpu().numpy() for name, kept in kept_weights(model, group_channels).items()}
 
 
-def every_group(model: Model, group_channels: int = 16) -> Bitmaps:
+def every_group(model: Model, group_channels: int) -> Bitmaps:
     """The bitmaps of a model without a zero group."""
     return {name: np.ones_like(bitmap) for name, bitmap in present_groups(model, group_channels).items()}
 
 
-def zero_group_fraction(model: Model, group_channels: int = 16) -> float:
+def zero_group_fraction(model: Model, group_channels: int) -> float:
     """Fraction of PE groups of the grouped layers in which every weight is zero."""
     present = present_groups(model, group_channels).values()
     return 1.0 - sum(int(groups.sum()) for groups in present) / sum(groups.size for groups in present)
 
 
-def layer_zero_groups(model: Model, group_channels: int = 16) -> dict[str, float]:
+def layer_zero_groups(model: Model, group_channels: int) -> dict[str, float]:
     """Fraction of each grouped layer's PE groups in which every weight is zero (dissertation Figure 9)."""
     return {name: 1.0 - float(groups.mean()) for name, groups in present_groups(model, group_channels).items()}
 
 
-def zero_fraction(model: Model, group_channels: int = 16) -> float:
+def zero_fraction(model: Model, group_channels: int) -> float:
     """Fraction of the grouped layers' weights that are zero ("overall sparsity", dissertation Table 3)."""
     kept = sum(int(weights.sum()) for weights in kept_weights(model, group_channels).values())
     return 1.0 - kept / sum(layer.weight.numel() for layer in model.ternary_layers().values())
 
 
 @torch.no_grad()
-def prune_groups(model: Model, group_channels: int = 16) -> None:
+def prune_groups(model: Model, group_channels: int) -> None:
     """Set the weights of a full-precision model that :func:`kept_weights` does not count to zero."""
     for layer, kept in zip(model.ternary_layers().values(), kept_weights(model, group_channels).values(), strict=True):
         outputs, channels, kernel, _ = layer.weight.shape

@@ -16,7 +16,7 @@ from torch.nn import functional
 from tritforge.network.pe_groups import channels_per_group
 
 
-def grouped(weights: Tensor, group_channels: int = 16) -> Tensor:
+def grouped(weights: Tensor, group_channels: int) -> Tensor:
     """Weights ``(N, C, K, K)`` as ``(N, G, lanes)``: one row per PE group, a ragged last group padded with zeros.
 
     Kernels above 3x3, which no PE takes, are grouped by ``C_g`` channels too, as dissertation 2.2.3 defines a group.
@@ -29,7 +29,7 @@ def grouped(weights: Tensor, group_channels: int = 16) -> Tensor:
     return weights.reshape(outputs, (channels + missing) // per_group, per_group * kernel * kernel)
 
 
-def group_norms(weights: Tensor, group_channels: int = 16) -> Tensor:
+def group_norms(weights: Tensor, group_channels: int) -> Tensor:
     """Euclidean norms ``(N, G)`` of the PE groups, in fp32; the gradient at an all-zero group is 0."""
     squares = grouped(weights.float(), group_channels).square().sum(dim=2)
     zero = squares == 0
@@ -43,7 +43,7 @@ def clipping_threshold(norms: Tensor, coefficient: float) -> Tensor:
 
 
 def weight_penalty(
-    layers: Sequence[Tensor], coefficient: float, group_channels: int = 16, factors: Sequence[float] | None = None
+    layers: Sequence[Tensor], coefficient: float, group_channels: int, factors: Sequence[float] | None = None
 ) -> Tensor:
     """The penalty of eq. 2.6 without its factor lambda: a scalar, summed over the groups of all layers.
 

@@ -10,7 +10,7 @@ ALEXNET_LAYERS = ((11, 4, True), (5, 1, True), (3, 1, False), (3, 1, False), (3,
 """Of each convolution of AlexNet: kernel, stride, and whether a max pool follows."""
 
 
-def alexnet(image: tuple[int, int, int], classes: int, widths: tuple[int, ...], group_channels: int = 16) -> Topology:
+def alexnet(image: tuple[int, int, int], classes: int, widths: tuple[int, ...], group_channels: int) -> Topology:
     """AlexNet as one column (Krizhevsky, arXiv 1404.5997) with batch norm instead of dropout.
 
     Its two hidden fully connected layers are 1x1 convolutions over the 1x1 map that flattening gives.

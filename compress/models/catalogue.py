@@ -16,7 +16,8 @@ def build_topology(
     image: tuple[int, int, int],
     classes: int,
     widths: tuple[int, ...] = (16, 32, 64),
-    group_channels: int = 16,
+    *,
+    group_channels: int,
 ) -> Topology:
     """A topology by name.
 

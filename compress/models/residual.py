@@ -12,7 +12,7 @@ def residual_network(
     image: tuple[int, int, int],
     classes: int,
     stages: tuple[tuple[int, int, int], ...],
-    group_channels: int = 16,
+    group_channels: int,
     imagenet: bool = False,
 ) -> Topology:
     """A 3x3 stem, basic residual blocks with option-A shortcuts, average pool and classifier.

@@ -15,7 +15,7 @@ from tritforge.compress.run.recipe import Recipe
 
 def build_model(recipe: Recipe, image: tuple[int, int, int], classes: int, zero_point: tuple[int, ...]) -> Model:
     """The recipe's model with freshly drawn weights (from torch's global generator), in the recipe's memory layout."""
-    topology = build_topology(recipe.topology, image, classes, recipe.widths, recipe.group_channels)
+    topology = build_topology(recipe.topology, image, classes, recipe.widths, group_channels=recipe.group_channels)
     model = Model(
         topology,
         zero_point,

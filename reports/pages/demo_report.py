@@ -16,8 +16,8 @@ from tritforge.network.pe_groups import nonzero_groups
 from tritforge.reports.drawing.bars import Bar, scaled
 from tritforge.reports.drawing.layer_mosaic import layer_mosaic
 from tritforge.reports.drawing.memory_map import COLUMNS, memory_map
+from tritforge.reports.drawing.pages import template
 from tritforge.reports.drawing.png import data_uri
-from tritforge.reports.pages.pages import template
 from tritforge.results import read_result
 
 RESULT = "result.json"

@@ -14,9 +14,9 @@ from tritforge.network.file import load_network
 from tritforge.network.network import Convolution, Network
 from tritforge.network.pe_groups import TAPS, nonzero_groups
 from tritforge.reports.drawing.layer_mosaic import layer_mosaic
+from tritforge.reports.drawing.pages import template
 from tritforge.reports.drawing.png import data_uri
 from tritforge.reports.pages.demo_report import DETAILS, RESULT, digit_picture, read_details
-from tritforge.reports.pages.pages import template
 from tritforge.results import read_result
 
 MOST_CHANNELS = 32

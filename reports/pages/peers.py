@@ -14,7 +14,7 @@ from typing import Any
 
 from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write
-from tritforge.reports.pages.pages import between_markers
+from tritforge.reports.drawing.pages import between_markers
 from tritforge.results import Result, read_result
 
 PEERS = Path(__file__).parent / "peers.json"

@@ -38,7 +38,13 @@ def random_cases(parameters: AcceleratorParameters, count: int, seed: int) -> It
 def resnet_cases(parameters: AcceleratorParameters, seed: int) -> Iterator[Case]:
     """ResNet-20, 32, 44 and 56 with half of the groups of every ternary layer zero, a 5-bit stem, random weights."""
     for depth in DEPTHS:
-        network = resnet_network(depth, 0.5, activation_bits=parameters.activation_bits, seed=seed)
+        network = resnet_network(
+            depth,
+            0.5,
+            activation_bits=parameters.activation_bits,
+            group_channels=parameters.group_channels,
+            seed=seed,
+        )
         yield f"resnet{depth}", network, pixels(network, 0, RESNET_IMAGES, seed)
 
 

@@ -32,7 +32,7 @@ class Equality:
     mismatching_words: int
 
 
-def random_layers(count: int, bits: int, seed: int, images: int = 2) -> Iterator[Job]:
+def random_layers(count: int, bits: int, seed: int, group_channels: int, images: int = 2) -> Iterator[Job]:
     """Single layers of every kind at every sparsity; some wider than a pass, some of several 1x1 groups."""
     for index in range(count):
         rng = np.random.default_rng([seed, index])
@@ -40,11 +40,13 @@ def random_layers(count: int, bits: int, seed: int, images: int = 2) -> Iterator
         wide: dict[str, Any] = {"outputs": 96} if kind.startswith("conv") and index % 5 == 0 else {}
         if kind.startswith("conv1x1") and index % 3 == 0:
             wide["channels"] = 160
-        network = random_layer_network(rng, kind, activation_bits=bits, zero_groups=zero_groups, **wide)
+        network = random_layer_network(
+            rng, kind, activation_bits=bits, zero_groups=zero_groups, group_channels=group_channels, **wide
+        )
         yield network, random_images(rng, network, images)
 
 
-def random_networks(count: int, bits: int, seed: int, group_channels: int = 16, images: int = 3) -> Iterator[Job]:
+def random_networks(count: int, bits: int, seed: int, group_channels: int, images: int = 3) -> Iterator[Job]:
     """Whole networks with a few images each, extremes among them."""
     for index in range(count):
         rng = np.random.default_rng([seed, index])
@@ -69,7 +71,7 @@ def check_equality(
         advance: called with the number of further jobs that are done.
     """
     bits = parameters.activation_bits
-    jobs = iter(random_layers(layers, bits, seed)) if parameters.group_channels == 16 else iter(())
+    jobs = random_layers(layers, bits, seed, parameters.group_channels)
     whole = random_networks(networks, bits, seed + 1, parameters.group_channels)
     images = words = differing = 0
     for source in (jobs, whole):

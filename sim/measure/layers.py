@@ -20,22 +20,23 @@ from tritforge.sim.runs.accelerator import AcceleratorJob, Inference
 
 @dataclass(frozen=True)
 class LayerShape:
-    """A 3x3 layer: channels in and out, rows and columns, and how many of its groups are not zero."""
+    """A 3x3 layer: channels in and out, rows and columns, and how many groups of ``C_g`` channels are not zero."""
 
     name: str
     channels: int
     size: int
     nonzero: int
+    group_channels: int
 
     @property
     def groups(self) -> int:
-        return self.channels * (self.channels // 16)
+        return self.channels * (self.channels // self.group_channels)
 
 
 TABLE_7 = (
-    LayerShape("stage 1", 16, 32, 9),
-    LayerShape("stage 2", 32, 16, 33),
-    LayerShape("stage 3", 64, 8, 119),
+    LayerShape("stage 1", 16, 32, 9, 16),
+    LayerShape("stage 2", 32, 16, 33, 16),
+    LayerShape("stage 3", 64, 8, 119, 16),
 )
 """The three layers of dissertation Table 7; maps as in ResNet-20."""
 
@@ -61,16 +62,17 @@ def layer_network(shape: LayerShape, repeats: int, activation_bits: int, seed: i
     Each layer's zero groups are drawn anew; gains keep activations inside their range.
     """
     rng = np.random.default_rng(seed)
-    channels, blocks = shape.channels, shape.channels // 16
+    channels, lanes = shape.channels, shape.group_channels
+    blocks = channels // lanes
     layers: list[Layer] = []
     previous = "input"
     for index in range(repeats):
         keep = np.zeros(shape.groups, dtype=np.bool_)
         keep[rng.permutation(shape.groups)[: shape.nonzero]] = True
-        trits = rng.choice([-1, 0, 1], (channels, blocks, 9, 16), p=[0.3, 0.4, 0.3])
+        trits = rng.choice([-1, 0, 1], (channels, blocks, 9, lanes), p=[0.3, 0.4, 0.3])
         trits[:, :, 4, 0] = 1  # a group that counts as non-zero holds a trit
         weights = ungroup_weights(trits * keep.reshape(channels, blocks, 1, 1), channels, 3).astype(np.int16)
-        stored = nonzero_groups(weights)
+        stored = nonzero_groups(weights, lanes)
         gain = np.full(channels, 1 << 12, dtype=np.int64)
         bias = np.full(channels, 1 << (activation_bits + 15), dtype=np.int64)
         name = f"layer{index}"
@@ -82,7 +84,7 @@ def layer_network(shape: LayerShape, repeats: int, activation_bits: int, seed: i
     ten = np.ones(10, dtype=np.int64)
     layers.append(Convolution("logits", "pool", last, 8, 1, ten, 0 * ten, 0, logits=True))
     spec = InputSpec(channels, shape.size, shape.size, activation_bits, (0,) * channels)
-    return Network(spec, tuple(layers), activation_bits)
+    return Network(spec, tuple(layers), activation_bits, lanes)
 
 
 def bench_layers(
@@ -134,7 +136,8 @@ def bench_layers(
 
 def _with_room(parameters: AcceleratorParameters, network: Network) -> AcceleratorParameters:
     """The array of ``parameters`` with weight memory for every group of the network, skipped or not."""
-    groups = sum(layer.weights.shape[0] * -(-layer.weights.shape[1] // 16) for layer in network.convolutions())
+    lanes = network.group_channels
+    groups = sum(layer.outputs * -(-layer.inputs // lanes) for layer in network.convolutions())
     return replace(parameters, slots=max(parameters.slots, 1 << (groups + 128).bit_length()))
 
 

@@ -15,7 +15,7 @@ from tritforge.network.file import save_network
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.samples.random_network import random_network
 
-NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32)
+NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32, group_channels=16)
 
 
 @pytest.fixture(autouse=True)

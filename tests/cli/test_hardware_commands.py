@@ -17,7 +17,7 @@ from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import load_program
 from tritforge.samples.random_network import random_network
 
-NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32)
+NETWORK = random_network(np.random.default_rng(21), max_size=5, max_channels=32, group_channels=16)
 
 
 @pytest.fixture()
@@ -46,7 +46,7 @@ def twenty_channels() -> Network:
     one, four = np.ones(20, dtype=np.int64), np.ones(4, dtype=np.int64)
     stem = Convolution("stem", "input", np.ones((20, 3, 3, 3), np.int16), 8, 1, one, 0 * one, 4)
     head = Convolution("fc", "pool", np.ones((4, 20, 1, 1), np.int16), 8, 1, four, 0 * four, 0, logits=True)
-    return Network(InputSpec(3, 8, 8, 8, (0, 0, 0)), (stem, AveragePool("pool", "stem", one, 0 * one, 6), head), 8)
+    return Network(InputSpec(3, 8, 8, 8, (0, 0, 0)), (stem, AveragePool("pool", "stem", one, 0 * one, 6), head), 8, 16)
 
 
 def test_lower_writes_the_program(folder: Path) -> None:

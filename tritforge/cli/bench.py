@@ -13,6 +13,7 @@ from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.cli.shared.processes import in_processes
 from tritforge.cli.shared.step_folder import run_step
 from tritforge.network.digest import network_digest
+from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.samples.resnet_network import resnet_network
@@ -81,8 +82,8 @@ def network(
     from tritforge.sim.measure.network import pieces, summary
     from tritforge.sim.runs.accelerator import build_accelerator
 
-    held = resnet_network(depth, zero_groups, activation_bits=bits, seed=seed)
     parameters = AcceleratorParameters(pes=pes, activation_bits=bits)
+    held = _random_resnet(depth, zero_groups, parameters, seed)
     parts = pieces(images, dense_images)
     for every_group in (False, True):
         build_accelerator(fitting_parameters(held, parameters, every_group))
@@ -106,14 +107,24 @@ def network(
         raise typer.Exit(1)
 
 
+def _random_resnet(depth: int, zero_groups: float, parameters: AcceleratorParameters, seed: int) -> Network:
+    """The network of ``bench network``, grouped and as wide as the accelerator takes it."""
+    return resnet_network(
+        depth,
+        zero_groups,
+        activation_bits=parameters.activation_bits,
+        group_channels=parameters.group_channels,
+        seed=seed,
+    )
+
+
 def _network_piece(
     folder: Path, depth: int, zero_groups: float, parameters: AcceleratorParameters, piece: Any, seed: int
 ) -> dict[str, Any]:
     """A piece of ``bench network``, from its folder where it is there."""
     from tritforge.sim.measure.network import run_piece
 
-    bits = parameters.activation_bits
-    held = resnet_network(depth, zero_groups, activation_bits=bits, seed=seed)
+    held = _random_resnet(depth, zero_groups, parameters, seed)
     inputs = {"network": network_digest(held), "parameters": asdict(parameters), "piece": asdict(piece), "seed": seed}
 
     def work(_: Path) -> dict[str, Any]:

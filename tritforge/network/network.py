@@ -108,7 +108,7 @@ class Network:
     input: InputSpec
     layers: tuple[Layer, ...]
     activation_bits: int
-    group_channels: int = 16
+    group_channels: int
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

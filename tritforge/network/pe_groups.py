@@ -16,14 +16,14 @@ TAPS = 9
 """Tap positions of a PE: a 3x3 window."""
 
 
-def channels_per_group(kernel: int, group_channels: int = 16) -> int:
+def channels_per_group(kernel: int, group_channels: int) -> int:
     """Input channels that one group covers for a ``kernel x kernel`` layer (1 or 3)."""
     if kernel not in (1, 3):
         raise NetworkError(f"a kernel of {kernel}x{kernel} cannot be grouped; the PE takes 1x1 and 3x3")
     return group_channels * (TAPS // (kernel * kernel))
 
 
-def group_weights(weights: NDArray, group_channels: int = 16) -> NDArray:
+def group_weights(weights: NDArray, group_channels: int) -> NDArray:
     """View weights as groups in the lane order of the PE.
 
     Args:
@@ -55,12 +55,12 @@ def ungroup_weights(groups: NDArray, channels: int, kernel: int) -> NDArray:
     return np.ascontiguousarray(flat[:, :channels])
 
 
-def nonzero_groups(weights: NDArray, group_channels: int = 16) -> NDArray[np.bool_]:
+def nonzero_groups(weights: NDArray, group_channels: int) -> NDArray[np.bool_]:
     """Bitmap ``(N, G)`` of the groups of ``(N, C, K, K)`` weights that hold a non-zero weight."""
     return np.asarray(group_weights(weights, group_channels).any(axis=(2, 3)))
 
 
-def group_trits(channels: int, kernel: int, group_channels: int = 16) -> NDArray[np.int64]:
+def group_trits(channels: int, kernel: int, group_channels: int) -> NDArray[np.int64]:
     """Real weights in each group of a layer, ``(G,)``: the last group may be ragged, its padding is not counted."""
     per_group = channels_per_group(kernel, group_channels)
     groups = -(-channels // per_group)

@@ -2,8 +2,8 @@
 
 Networks come from a seeded ``numpy.random.Generator`` and pass every check of
 :class:`~tritforge.network.network.Network`. Maps keep what the hardware asks for: up to four input channels or a
-multiple of 16, inner maps a multiple of 16 channels, and an average pool that reads the map of the layer just before
-it.
+multiple of ``C_g``, inner maps a multiple of ``C_g`` channels, and an average pool that reads the map of the layer just
+before it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ KINDS: tuple[Kind, ...] = (
 
 SIZES = ((1, 1), (1, 2), (3, 1), (5, 7), (9, 3), (8, 8), (16, 16), (7, 16), (4, 4), (2, 13))
 STEM_CHANNELS = 4
-CHANNEL_STEP = 16
 MAX_CHANNELS = 128
 BIAS_LIMIT = 1 << (SUM_BITS - 2)
 """Biases leave the other terms of the 48-bit sum as much room as they take."""
@@ -55,7 +54,7 @@ def random_network(
     max_size: int = 16,
     max_channels: int = 64,
     blocks: int = 3,
-    group_channels: int = CHANNEL_STEP,
+    group_channels: int,
 ) -> Network:
     """A small network: stem or wide input, ``blocks`` random convolutions and residuals, average pool, logits.
 
@@ -63,7 +62,7 @@ def random_network(
         rng: source of every choice.
         activation_bits: ``A``, 8 or 16.
         max_size: largest height and width of the input.
-        max_channels: largest channel count of inner maps, a multiple of 16 up to 128.
+        max_channels: largest channel count of inner maps, a multiple of ``C_g`` up to 128.
         blocks: random layers between the first layer and the pool.
         group_channels: ``C_g``; inner maps have multiples of it.
     """
@@ -90,6 +89,7 @@ def random_layer_network(
     channels: int | None = None,
     outputs: int | None = None,
     zero_groups: float | None = None,
+    group_channels: int,
 ) -> Network:
     """A network with one layer under test between the input and the mandatory pool and logits.
 
@@ -98,11 +98,12 @@ def random_layer_network(
         kind: the layer under test, one of ``KINDS``; ``residual`` and ``option_a`` add the input to its result.
         activation_bits: ``A``, 8 or 16.
         size: height and width of the input.
-        channels: input channels: 1 to 4 for a stem, else a multiple of 16.
-        outputs: output channels, a multiple of 16; a residual keeps or raises the input's.
+        channels: input channels: 1 to 4 for a stem, else a multiple of ``C_g``.
+        outputs: output channels, a multiple of ``C_g``; a residual keeps or raises the input's.
         zero_groups: fraction of groups that are all zero, 0 to 1.
+        group_channels: ``C_g``; inner maps have multiples of it.
     """
-    builder = _Builder(rng, activation_bits, max_channels=64)
+    builder = _Builder(rng, activation_bits, 64, group_channels)
     height, width = size or _size(rng, 16)
     if kind.startswith("stem"):
         builder.start(channels or int(rng.integers(1, STEM_CHANNELS + 1)), height, width)
@@ -113,7 +114,7 @@ def random_layer_network(
     if kind == "residual":
         builder.convolution(3, 1, wide, zero_groups, INPUT)
     elif kind == "option_a":
-        builder.convolution(3, 2, outputs or wide + CHANNEL_STEP * int(rng.integers(1, 3)), zero_groups, INPUT)
+        builder.convolution(3, 2, outputs or wide + group_channels * int(rng.integers(1, 3)), zero_groups, INPUT)
     else:
         kernel, stride = int(kind[4]), 2 if kind.endswith("stride2") else 1
         builder.convolution(kernel, stride, outputs, zero_groups)
@@ -138,7 +139,7 @@ def random_ternary_weights(
     channels: int,
     kernel: int,
     zero_groups: float,
-    group_channels: int = CHANNEL_STEP,
+    group_channels: int,
 ) -> NDArray[np.int16]:
     """Trits ``(outputs, channels, kernel, kernel)`` in which about ``zero_groups`` of the groups are all zero.
 
@@ -187,9 +188,7 @@ def random_affine(
 class _Builder:
     """Appends random layers to a growing network, keeping track of the map sizes."""
 
-    def __init__(
-        self, rng: np.random.Generator, activation_bits: int, max_channels: int, group_channels: int = CHANNEL_STEP
-    ) -> None:
+    def __init__(self, rng: np.random.Generator, activation_bits: int, max_channels: int, group_channels: int) -> None:
         self.rng, self.bits, self.group_channels = rng, activation_bits, group_channels
         self.steps = min(max_channels, MAX_CHANNELS) // group_channels
         self.layers: list[Layer] = []

@@ -32,7 +32,7 @@ def resnet_network(
     *,
     activation_bits: int = 8,
     stem_bits: int = 5,
-    group_channels: int = 16,
+    group_channels: int,
     classes: int = 10,
     seed: int = 0,
 ) -> Network:

@@ -93,11 +93,13 @@ def test_sparsity_is_told_by_layer_and_as_a_whole(pack: Path, tmp_path: Path) ->
     with torch.no_grad():
         for layer, empty in zip(done.model.ternary_layers().values(), (4, 0, 8, 16), strict=True):
             layer.weight[:empty] = 0
-    metrics = run_metrics(recipe, replace(done, zero_group_fraction=zero_group_fraction(done.model)))
+    metrics = run_metrics(
+        recipe, replace(done, zero_group_fraction=zero_group_fraction(done.model, recipe.group_channels))
+    )
     layers = metrics["layers"]
     assert layers["zero_group_fraction"] == [0.25, 0.0, 0.25, 0.5]
     assert metrics["zero_group_fraction"] == (4 + 8 + 64 / 2) / (16 + 16 + 32 + 64)
-    assert metrics["zero_fraction"] == zero_fraction(done.model) > metrics["zero_group_fraction"]
+    assert metrics["zero_fraction"] == zero_fraction(done.model, recipe.group_channels) > metrics["zero_group_fraction"]
     assert metrics["compression"] == 16 / (1 - metrics["zero_group_fraction"])
     assert metrics["trits"]["stage1.block1.conv1"][:4] == ["0" * 144] * 4
     assert metrics["group_norms"]["stage2.block1.conv2"][:32] == [0.0] * 32
@@ -222,7 +224,7 @@ def test_an_integer_network_is_measured_too(pack: Path, tmp_path: Path) -> None:
     record = read_record(tmp_path / "results", recipe)
     assert record is not None and 0 <= record.metrics["integer_top1"] <= 100
     model = _model(recipe, tmp_path / "runs" / run_name(recipe))
-    assert record.metrics["predicted_cycles"] == predicted_cycles(export_network(model)) > 0
+    assert record.metrics["predicted_cycles"] == predicted_cycles(export_network(model, recipe.group_channels)) > 0
     assert predicted_cycles(export_network(model, 4)) is None
 
 
@@ -251,7 +253,7 @@ def test_a_deployable_run_is_exported_and_its_network_tells_where_it_comes_from(
 
 def test_a_latency_target_is_met_and_told(pack: Path, tmp_path: Path) -> None:
     whole = small_run("clipped", pack, activation_bits=8, end_layers="integer")
-    every = predicted_cycles(export_network(_fresh(whole)))
+    every = predicted_cycles(export_network(_fresh(whole), whole.group_channels))
     assert every is not None
     recipe = replace(whole, latency_target=0.9 * every)
     do(recipe, tmp_path)

@@ -23,7 +23,7 @@ def random_model(
     """A model with random weights, batch norms of both signs, statistics settled on random images, and the images."""
     torch.manual_seed(seed)
     zero_point = tuple(int(z) for z in torch.randint(1, 200, (image[0],)))
-    model = Model(build_topology(topology, image, 10), zero_point, activation_bits=bits)
+    model = Model(build_topology(topology, image, 10, group_channels=16), zero_point, activation_bits=bits)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, -1.0, 1.5)
@@ -42,7 +42,7 @@ def random_model(
 )
 def test_integer_network_follows_the_model_and_torch_equals_the_reference_in_every_map(seed, topology, image):
     model, images = random_model(seed, topology=topology, image=image)
-    network = export_network(model)
+    network = export_network(model, 16)
     agreement = compare(model, network, images)
     # Random logits lie close together, so equal classes are asked of trained networks alone.
     assert agreement.worst_layer >= 0.999
@@ -56,7 +56,7 @@ def test_integer_network_follows_the_model_and_torch_equals_the_reference_in_eve
 
 def test_sixteen_bit_activations_are_exact_in_torch_too():
     model, images = random_model(5, bits=16)
-    network = export_network(model)
+    network = export_network(model, 16)
     maps, fast = reference.run(network, images[:4]), IntegerEvaluator(network).maps(images[:4])
     assert maps["stage3.block1.conv2"].max() > 255
     assert all(np.array_equal(values, fast[name].numpy()) for name, values in maps.items())
@@ -68,7 +68,7 @@ def test_agreement_notices_a_wrong_fold(field):
     from dataclasses import replace
 
     model, images = random_model(3)
-    network = export_network(model)
+    network = export_network(model, 16)
     layer = network.layer("stage2.block1.conv2")
     wrong = layer.residual_multiplier // 2 if field == "residual_multiplier" else -getattr(layer, field)
     broken = network.with_layers({layer.name: replace(layer, **{field: wrong})})
@@ -85,7 +85,7 @@ def test_a_channel_without_trits_has_multiplier_zero_and_a_layer_without_any_sta
         layers["stage1.block1.conv1"].weight[3] = 0
         layers["stage3.block1.conv1"].weight.zero_()
     settle_statistics(model, images)
-    network = export_network(model)
+    network = export_network(model, 16)
     layer = network.layer("stage1.block1.conv1")
     assert layer.multiplier[3] == 0
     assert np.count_nonzero(layer.multiplier) == 15
@@ -99,7 +99,7 @@ def test_padding_means_the_zero_point():
     blank = np.full((1, 1, 8, 8), zero_point, np.uint8)
     maps = model.maps(torch.from_numpy(blank))
     assert not maps[INPUT].any()
-    stem = reference.run(export_network(model), blank)["stem"]
+    stem = reference.run(export_network(model, 16), blank)["stem"]
     # Every position of a constant map at the zero point sees the same zeros, also at the border.
     assert (stem == stem[:, :, :1, :1]).all()
     assert np.array_equal(stem, np.rint(maps["stem"].detach().numpy() / map_step(model.stage("stem"))))
@@ -109,24 +109,24 @@ def test_stored_bitmaps_are_the_nonzero_groups_or_the_given_ones():
     model, _ = random_model(7)
     with torch.no_grad():
         model.ternary_layers()["stage2.block1.conv2"].weight[5, :16] = 0
-    network = export_network(model)
+    network = export_network(model, 16)
     layer = network.layer("stage2.block1.conv2")
-    assert np.array_equal(layer.stored, nonzero_groups(layer.weights))
+    assert np.array_equal(layer.stored, nonzero_groups(layer.weights, network.group_channels))
     assert not layer.stored[5, 0]
     everything = {item.name: np.ones_like(item.stored) for item in network.ternary_layers()}
-    kept = export_network(model, stored=everything).layer("stage2.block1.conv2")
+    kept = export_network(model, 16, stored=everything).layer("stage2.block1.conv2")
     assert kept.stored.all()
     assert kept.active[0].all()
 
 
 def test_full_precision_models_have_no_integer_network():
-    model = Model(build_topology("residual3", (1, 8, 8), 10), (0,), precision="float")
+    model = Model(build_topology("residual3", (1, 8, 8), 10, group_channels=16), (0,), precision="float")
     with pytest.raises(NetworkError, match="weights are in full precision"):
-        export_network(model)
+        export_network(model, 16)
 
 
 def test_evaluating_does_not_change_the_model():
     model, images = random_model(8)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    compare(model, export_network(model), images)
+    compare(model, export_network(model, 16), images)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -175,7 +175,9 @@ def test_logits_alone_can_be_learnt_from_another_topology(tmp_path, teacher):
 
 
 def test_stages_of_deep_and_shallow_resnets_end_alike():
-    deep, shallow = (build_topology(name, (3, 32, 32), 10).stage_ends() for name in ("resnet56", "resnet20"))
+    deep, shallow = (
+        build_topology(name, (3, 32, 32), 10, group_channels=16).stage_ends() for name in ("resnet56", "resnet20")
+    )
     assert list(deep) != list(shallow)
     assert list(deep.values()) == list(shallow.values()) == [(16, 1), (32, 2), (64, 4)]
 

@@ -43,11 +43,11 @@ def test_factors_are_one_in_the_mean_over_groups_and_larger_for_dear_layers(star
 
 def test_a_layers_pull_is_multiplied_by_its_factor():
     weights = [torch.randn(16, 16, 3, 3, requires_grad=True) for _ in range(2)]
-    weight_penalty(weights, 1.5).backward()
+    weight_penalty(weights, 1.5, 16).backward()
     plain = [weight.grad.clone() for weight in weights]
     for weight in weights:
         weight.grad = None
-    weight_penalty(weights, 1.5, factors=[3.0, 0.25]).backward()
+    weight_penalty(weights, 1.5, 16, factors=[3.0, 0.25]).backward()
     assert torch.allclose(weights[0].grad, 3 * plain[0])
     assert torch.allclose(weights[1].grad, plain[1] / 4)
 

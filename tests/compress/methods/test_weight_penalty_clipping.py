@@ -34,39 +34,39 @@ def two_groups(small: float, large: float) -> torch.Tensor:
 
 def test_penalty_of_a_worked_example():
     # norms 1 and 3, delta = 0.8 * 2 = 1.6: the first counts in full, the second as delta.
-    assert weight_penalty([two_groups(1.0, 3.0)], 0.8).item() == pytest.approx(1.0 + 1.6)
-    assert weight_penalty([two_groups(1.0, 3.0)], math.inf).item() == pytest.approx(4.0)
+    assert weight_penalty([two_groups(1.0, 3.0)], 0.8, 16).item() == pytest.approx(1.0 + 1.6)
+    assert weight_penalty([two_groups(1.0, 3.0)], math.inf, 16).item() == pytest.approx(4.0)
 
 
 def test_only_groups_below_the_threshold_are_pulled_and_the_threshold_has_no_gradient():
     weights = two_groups(1.0, 3.0)
-    weight_penalty([weights], 0.8).backward()
+    weight_penalty([weights], 0.8, 16).backward()
     assert weights.grad[0, 0, 0, 0].item() == pytest.approx(1.0)
     assert not weights.grad[1].any()
 
 
 def test_naive_combination_pulls_every_group_with_slope_one():
     weights = two_groups(1.0, -3.0)
-    weight_penalty([weights], math.inf).backward()
+    weight_penalty([weights], math.inf, 16).backward()
     assert weights.grad[0, 0, 0, 0].item() == pytest.approx(1.0)
     assert weights.grad[1, 0, 0, 0].item() == pytest.approx(-1.0)
 
 
 def test_a_zero_group_has_gradient_zero():
     weights = two_groups(0.0, 3.0)
-    weight_penalty([weights], 5.0).backward()
+    weight_penalty([weights], 5.0, 16).backward()
     assert torch.isfinite(weights.grad).all()
     assert not weights.grad[0].any()
 
 
 def test_layers_are_summed_and_each_has_its_own_threshold():
     first, second = two_groups(1.0, 3.0), two_groups(10.0, 30.0)
-    together = weight_penalty([first, second], 0.8).item()
+    together = weight_penalty([first, second], 0.8, 16).item()
     assert together == pytest.approx(2.6 + 26.0)
 
 
 def test_one_by_one_groups_hold_144_channels():
-    norms = group_norms(torch.ones(3, 200, 1, 1))
+    norms = group_norms(torch.ones(3, 200, 1, 1), 16)
     assert norms.shape == (3, 2)
     assert norms[0].tolist() == pytest.approx([12.0, math.sqrt(56)])
 

@@ -72,7 +72,7 @@ def test_alexnet_has_its_maps_and_three_fully_connected_layers():
 @pytest.mark.parametrize("image", [(3, 64, 64), (1, 67, 90), IMAGE])
 def test_topologies_count_the_channels_that_maps_have_for_any_image_size(name, image):
     widths = (64, 32, 64) if name == "resnet18" else (64, 64, 64, 64, 64, 96)
-    topology = build_topology(name, image, 7, widths, 32)
+    topology = build_topology(name, image, 7, widths, group_channels=32)
     with torch.device("meta"):
         model = Model(topology, (0,) * image[0], precision="float")
     shapes = map_shapes(model, image)
@@ -90,7 +90,9 @@ def test_topologies_count_the_channels_that_maps_have_for_any_image_size(name, i
 
 
 def test_a_projection_is_not_rectified_and_a_residual_without_one_is_the_map_itself():
-    model = Model(build_topology("resnet18", (3, 32, 32), 4, (16, 32)), (0, 0, 0), activation_bits=32)
+    model = Model(
+        build_topology("resnet18", (3, 32, 32), 4, (16, 32), group_channels=16), (0, 0, 0), activation_bits=32
+    )
     maps = model.eval().maps(torch.randint(0, 256, (2, 3, 32, 32)))
     assert maps["stage2.block1.shortcut"].min() < 0
     block, stage = "stage2.block1", model.stage("stage2.block1.conv2")
@@ -108,13 +110,13 @@ def test_a_group_of_a_larger_kernel_is_as_many_channels_of_the_whole_kernel():
 
 def test_images_and_widths_that_do_not_fit_are_refused():
     with pytest.raises(RecipeError, match="images of 32x40 pixels are too small for alexnet"):
-        build_topology("alexnet", (3, 40, 32), 10, (64,) * 6, 64)
+        build_topology("alexnet", (3, 40, 32), 10, (64,) * 6, group_channels=64)
     with pytest.raises(RecipeError, match="widths has 3 entries; alexnet takes 6"):
-        build_topology("alexnet", IMAGE, 10, (64,) * 3, 64)
+        build_topology("alexnet", IMAGE, 10, (64,) * 3, group_channels=64)
     with pytest.raises(RecipeError, match=r"conv2 has 48 input channels; the PE groups multiples of 64"):
-        build_topology("alexnet", IMAGE, 10, (48, 64, 64, 64, 64, 64), 64)
+        build_topology("alexnet", IMAGE, 10, (48, 64, 64, 64, 64, 64), group_channels=64)
     with pytest.raises(RecipeError, match=r"stage1\.block1\.conv1 has 32 input channels"):
-        build_topology("resnet18", IMAGE, 10, (32, 64), 64)
+        build_topology("resnet18", IMAGE, 10, (32, 64), group_channels=64)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_images_and_widths_that_do_not_fit_are_refused():
     ],
 )
 def test_every_node_that_can_only_be_trained_is_named(node, clause):
-    topology = build_topology("residual3", (3, 8, 8), 10)
+    topology = build_topology("residual3", (3, 8, 8), 10, group_channels=16)
     assert topology.why_not_integer() is None
     other = type(topology)("other", topology.image, (*topology.nodes[:2], node, *topology.nodes[2:]))
     assert other.why_not_integer().startswith(clause)

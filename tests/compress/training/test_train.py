@@ -162,7 +162,8 @@ def test_seeds_give_different_weights_and_the_log_tells_each_layers_threshold(tm
 def test_the_log_tells_the_zero_groups_of_each_layer_which_add_up(whole):
     with open(whole.folder / "log.csv", newline="", encoding="utf-8") as stream:
         row = list(csv.DictReader(stream))[-1]
-    sizes = {name: group_norms(layer.weight).numel() for name, layer in whole.model.ternary_layers().items()}
+    size = SMALL.group_channels
+    sizes = {name: group_norms(layer.weight, size).numel() for name, layer in whole.model.ternary_layers().items()}
     zero = sum(sizes[name] * float(row[f"zero_groups.{name}"]) for name in sizes)
     assert zero == pytest.approx(sum(sizes.values()) * float(row["zero_group_fraction"]), rel=1e-6)
     assert [name for name in row if name.startswith("zero_groups.")] == [f"zero_groups.{name}" for name in sizes]

@@ -35,11 +35,11 @@ def deployed(tmp_path_factory):
     run = train(recipe, tmp_path_factory.mktemp("deployed"), dataset=data)
     with torch.no_grad():
         for layer in run.model.ternary_layers().values():
-            norms = group_norms(layer.weight)
-            grouped(layer.weight)[norms < norms.quantile(0.4)] = 0
+            norms = group_norms(layer.weight, recipe.group_channels)
+            grouped(layer.weight, recipe.group_channels)[norms < norms.quantile(0.4)] = 0
     settle_statistics(run.model, data.train.images)
     run = replace(run, checkpoint=replace(run.checkpoint, model=run.model.state_dict()))
-    return run, export_network(run.model), camera_askew(data, 30)
+    return run, export_network(run.model, recipe.group_channels), camera_askew(data, 30)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,8 @@ def test_an_update_improves_validation_within_its_budget(deployed, update):
     assert 0 < update.changed_trits <= selected <= math.floor(0.02 * update.stored_trits)
     assert update.updating_ratio <= 0.02
     assert update.stored_trits == sum(
-        int(layer.stored.sum()) * group_weights(layer.weights).shape[2] * 16 for layer in network.ternary_layers()
+        int(layer.stored.sum()) * group_weights(layer.weights, network.group_channels)[0, 0].size
+        for layer in network.ternary_layers()
     )
 
 
@@ -76,7 +77,7 @@ def test_only_selected_trits_of_stored_groups_differ_and_everything_else_is_the_
         assert all(np.array_equal(a, b) for a, b in zip(old.active, new.active, strict=True))
         assert old.residual_multiplier == new.residual_multiplier
         assert not ((old.weights != new.weights) & ~update.selected[old.name]).any()
-        assert not group_weights(new.weights)[~old.stored].any()
+        assert not group_weights(new.weights, network.group_channels)[~old.stored].any()
 
 
 def test_the_patch_codec_carries_the_update(deployed, update):
@@ -184,7 +185,7 @@ def test_stored_masks_cover_exactly_the_weights_of_stored_groups(deployed):
     trits = ternary_weights(run.model)
     for name, mask in stored_weights(network).items():
         layer = network.layer(name)
-        lanes = group_weights(mask.numpy())
+        lanes = group_weights(mask.numpy(), network.group_channels)
         assert np.array_equal(lanes.all(axis=(2, 3)), layer.stored)
         assert np.array_equal(lanes.any(axis=(2, 3)), layer.stored)
         assert not trits[name][~mask.numpy()].any()

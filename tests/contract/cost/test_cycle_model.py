@@ -155,7 +155,7 @@ def test_a_queue_has_room_after_a_pop() -> None:
 @pytest.mark.parametrize("pes", [4, 8, 16, 32])
 @pytest.mark.parametrize("seed", range(6))
 def test_counts_equal_those_of_the_program(seed: int, pes: int) -> None:
-    network = random_network(np.random.default_rng(seed), max_channels=32)
+    network = random_network(np.random.default_rng(seed), max_channels=32, group_channels=16)
     program = lower(network, fitting_parameters(network, AcceleratorParameters(pes=pes)))
     prediction = predict(program)
     counted = {layer.name: layer for layer in issued_groups(program)}
@@ -175,7 +175,13 @@ def test_counts_equal_those_of_the_program(seed: int, pes: int) -> None:
 
 def layer_with(zero_groups: float, channels: int = 32) -> Network:
     return random_layer_network(
-        np.random.default_rng(1), "conv3x3", size=(16, 16), channels=channels, outputs=32, zero_groups=zero_groups
+        np.random.default_rng(1),
+        "conv3x3",
+        size=(16, 16),
+        channels=channels,
+        outputs=32,
+        zero_groups=zero_groups,
+        group_channels=16,
     )
 
 
@@ -190,7 +196,7 @@ def test_more_active_groups_never_take_fewer_cycles() -> None:
         keep[order[:count]] = True
         trits = np.ones((32, 2, 9, 16), dtype=np.int16) * keep.reshape(32, 2, 1, 1)
         weights = ungroup_weights(trits, 32, 3).astype(np.int16)
-        stored = nonzero_groups(weights)
+        stored = nonzero_groups(weights, network.group_channels)
         changed = replace(layer, weights=weights, stored=stored, active=(stored,))
         smaller = network.with_layers({layer.name: changed})
         cycles.append(predict(lower(smaller, AcceleratorParameters())).latency_cycles)
@@ -200,7 +206,7 @@ def test_more_active_groups_never_take_fewer_cycles() -> None:
 def test_the_goals_of_resnet_20_hold() -> None:
     """The accelerator's aims at P = 16, 8 bits: cycles an image, and efficiency of skipping, by the model."""
     for zero_groups, efficiency in ((0.25, 0.97), (0.5, 0.94), (0.75, 0.8)):
-        network = resnet_network(20, zero_groups)
+        network = resnet_network(20, zero_groups, group_channels=16)
         parameters = fitting_parameters(network, AcceleratorParameters())
         sparse, dense = (predict(lower(network, parameters, every_group=flag)) for flag in (False, True))
         speedup = dense.cycles_per_image / sparse.cycles_per_image
@@ -212,7 +218,9 @@ def test_the_goals_of_resnet_20_hold() -> None:
 
 
 def test_images_wait_for_the_input_where_it_is_slower() -> None:
-    network = random_layer_network(np.random.default_rng(3), "conv3x3_stride2", size=(16, 16), channels=64, outputs=16)
+    network = random_layer_network(
+        np.random.default_rng(3), "conv3x3_stride2", size=(16, 16), channels=64, outputs=16, group_channels=16
+    )
     prediction = predict(lower(network, AcceleratorParameters(pes=32)))
     # A beat a cycle, the write of the last word, and what waits for window reads.
     assert 16 * 16 * 64 // 4 + 1 <= prediction.input_cycles == prediction.cycles_per_image + 1
@@ -222,17 +230,17 @@ def test_images_wait_for_the_input_where_it_is_slower() -> None:
 
 @pytest.mark.parametrize("depth", [20, 56])
 def test_resnets_have_exactly_the_asked_zero_groups(depth: int) -> None:
-    network = resnet_network(depth, 0.25)
+    network = resnet_network(depth, 0.25, group_channels=16)
     assert len(network.convolutions()) == depth
     for layer in network.ternary_layers():
-        assert (~nonzero_groups(layer.weights)).mean() == 0.25
-    repeated = resnet_network(depth, 0.25)
+        assert (~nonzero_groups(layer.weights, network.group_channels)).mean() == 0.25
+    repeated = resnet_network(depth, 0.25, group_channels=16)
     pairs = zip(network.convolutions(), repeated.convolutions(), strict=True)
     assert all((a.weights == b.weights).all() for a, b in pairs)
 
 
 def test_an_image_may_wait_for_a_buffer_and_the_next_one_not() -> None:
     """Distances that the RTL took (``bench model --pes 32``): every second image comes in while its buffer is late."""
-    network = random_network(np.random.default_rng([0, 43]))
+    network = random_network(np.random.default_rng([0, 43]), group_channels=16)
     parameters = fitting_parameters(network, AcceleratorParameters(pes=32), every_group=False)
     assert predict(lower(network, parameters), 6).distances == (223, 238, 223, 238, 223)

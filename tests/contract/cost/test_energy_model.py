@@ -26,7 +26,7 @@ def one_layer(active: np.ndarray, residual: bool = False) -> Network:
     layer = Convolution("layer", "input", weights, 2, 1, one, 0 * one, 4, stored=stored, active=(active,))
     pool = AveragePool("pool", "layer", one, 0 * one, 6)
     head = Convolution("fc", "pool", np.zeros((4, 16, 1, 1), np.int16), 9, 1, four, 0 * four, 0, logits=True)
-    return Network(InputSpec(32, 4, 16, 8, (0,) * 32), (layer, pool, head), 8)
+    return Network(InputSpec(32, 4, 16, 8, (0,) * 32), (layer, pool, head), 8, PARAMETERS.group_channels)
 
 
 def test_counts_of_a_layer_by_hand() -> None:
@@ -63,7 +63,9 @@ def test_energy_of_counts_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_group_costs_what_it_issues_and_more(seed: int) -> None:
-    network = random_network(np.random.default_rng(seed), max_size=8, max_channels=32)
+    network = random_network(
+        np.random.default_rng(seed), max_size=8, max_channels=32, group_channels=PARAMETERS.group_channels
+    )
     parameters = fitting_parameters(network, PARAMETERS)
     sparse, dense = lower(network, parameters), lower(network, parameters, every_group=True)
     for program in (sparse, dense):
@@ -78,15 +80,15 @@ def test_every_group_costs_what_it_issues_and_more(seed: int) -> None:
 def test_half_the_groups_of_a_resnet_save_most_of_half_the_additions() -> None:
     sparse, dense = (
         energy(lower(network, fitting_parameters(network, PARAMETERS)))
-        for network in (resnet_network(20, zero) for zero in (0.5, 0.0))
+        for network in (resnet_network(20, zero, group_channels=PARAMETERS.group_channels) for zero in (0.5, 0.0))
     )
     assert 0.5 < sparse.adders / dense.adders < 0.55
     assert isinstance(sparse, Energy) and sparse.total < dense.total
 
 
 def test_wider_activations_cost_more() -> None:
-    narrow = resnet_network(20, 0.5)
-    wide = resnet_network(20, 0.5, activation_bits=16)
+    narrow = resnet_network(20, 0.5, group_channels=PARAMETERS.group_channels)
+    wide = resnet_network(20, 0.5, activation_bits=16, group_channels=PARAMETERS.group_channels)
     few = energy(lower(narrow, PARAMETERS))
     many = energy(lower(wide, replace(PARAMETERS, activation_bits=16)))
     assert all(asdict(few)[name] <= asdict(many)[name] for name in asdict(few))

@@ -86,14 +86,18 @@ def test_random_networks_on_every_shape_of_array(pes: int, group_channels: int, 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_kind_of_layer(kind: str, seed: int) -> None:
-    network = random_layer_network(np.random.default_rng(seed), kind, size=(5, 4))
+    network = random_layer_network(np.random.default_rng(seed), kind, size=(5, 4), group_channels=16)
     assert_agree_after_load_and_patch(network, AcceleratorParameters(), seed)
 
 
 def test_passes_and_groups_beyond_the_first() -> None:
     rng = np.random.default_rng(3)
-    wide = random_layer_network(rng, "conv3x3", size=(3, 3), channels=32, outputs=96, zero_groups=0.3)
-    deep = random_layer_network(rng, "conv1x1", size=(2, 3), channels=160, outputs=16, zero_groups=0.0)
+    wide = random_layer_network(
+        rng, "conv3x3", size=(3, 3), channels=32, outputs=96, zero_groups=0.3, group_channels=16
+    )
+    deep = random_layer_network(
+        rng, "conv1x1", size=(2, 3), channels=160, outputs=16, zero_groups=0.0, group_channels=16
+    )
     for network in (wide, deep):
         assert_agree_after_load_and_patch(network, AcceleratorParameters(pass_outputs=32), 4)
 
@@ -103,7 +107,7 @@ def test_the_recorded_digits_network() -> None:
 
 
 def test_a_resnet_20_and_its_cycles() -> None:
-    network = resnet_network(20)
+    network = resnet_network(20, group_channels=16)
     accelerator = reference_accelerator(AcceleratorParameters())
     accelerator.load(network, version=1)
     images = random_images(np.random.default_rng(1), network, 2)

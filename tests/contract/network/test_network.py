@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from network_samples import any_network, tiny_network
+from network_samples import any_network, grouped_network, tiny_network
 
 from tritforge.errors import NetworkError
 from tritforge.network.network import (
@@ -55,7 +55,7 @@ def test_output_size_counts_the_windows(size: int, stride: int) -> None:
 def test_group_sparsity_counts_zero_groups_of_ternary_layers() -> None:
     for seed in range(6):
         network = any_network(seed)
-        groups = [group_weights(layer.weights) for layer in network.ternary_layers()]
+        groups = [group_weights(layer.weights, network.group_channels) for layer in network.ternary_layers()]
         zero = sum(not g.any() for rows in groups for row in rows for g in row)
         assert group_sparsity(network) == pytest.approx(zero / max(sum(g.shape[0] * g.shape[1] for g in groups), 1))
     assert compression_rate(0.5) == 32.0
@@ -265,8 +265,7 @@ def test_both_ends_of_every_range_are_taken() -> None:
     network = tiny_network()
     broken(network, "first", shift=31)
     for lanes in (1, 256):
-        assert tiny_network(group_channels=lanes).group_channels == lanes
-    assert Network(network.input, (network.layers[0], *_tail(3)), 8).group_channels == 16
+        assert grouped_network(lanes).group_channels == lanes
     first = network.layer("first")
     assert isinstance(first, Convolution) and first.residual_multiplier == 0 and not first.logits
     stem = network.layer("stem")
@@ -292,9 +291,9 @@ def test_inner_layers_sum_activations_not_pixels() -> None:
         weight_bits=9,
     )
     layers = (stem, wide, *_tail(3, "wide"))
-    Network(network.input, layers, 8)
+    Network(network.input, layers, 8, 16)
     with pytest.raises(NetworkError, match="wide: sums up to"):
-        Network(network.input, layers, 16)
+        Network(network.input, layers, 16, 16)
 
 
 def _tail(channels: int, source: str = "stem") -> tuple[AveragePool, Convolution]:

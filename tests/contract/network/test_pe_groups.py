@@ -21,13 +21,13 @@ layers = st.tuples(
 
 @pytest.mark.parametrize(("kernel", "expected"), [(1, 144), (3, 16)])
 def test_a_group_covers_the_channels_of_the_dissertation(kernel: int, expected: int) -> None:
-    assert channels_per_group(kernel) == expected
+    assert channels_per_group(kernel, 16) == expected
 
 
 @pytest.mark.parametrize("kernel", [0, 2, 4, 5])
 def test_other_kernels_are_refused(kernel: int) -> None:
     with pytest.raises(NetworkError, match=f"{kernel}x{kernel}"):
-        channels_per_group(kernel)
+        channels_per_group(kernel, 16)
 
 
 @given(layers)
@@ -62,9 +62,9 @@ def test_grouping_can_be_undone_and_counted(layer: tuple[int, int, int, int, int
         assert sizes[g] == ones[n, g].sum()
 
 
-def test_the_default_group_is_sixteen_channels() -> None:
+def test_the_last_group_may_be_ragged() -> None:
     weights = np.ones((1, 17, 3, 3))
-    assert group_weights(weights).shape == (1, 2, 9, 16)
-    assert nonzero_groups(weights).shape == (1, 2)
-    assert group_trits(17, 3).tolist() == [144, 9]
-    assert group_trits(150, 1).tolist() == [144, 6]
+    assert group_weights(weights, 16).shape == (1, 2, 9, 16)
+    assert nonzero_groups(weights, 16).shape == (1, 2)
+    assert group_trits(17, 3, 16).tolist() == [144, 9]
+    assert group_trits(150, 1, 16).tolist() == [144, 6]

@@ -62,7 +62,9 @@ def test_every_kind_of_layer_is_its_definition(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     size = (3, 4) if seed else (4, 3)
     channels = None if kind.startswith("stem") else 16
-    network = random_layer_network(rng, kind, size=size, channels=channels, outputs=16 if "opt" not in kind else 32)
+    network = random_layer_network(
+        rng, kind, size=size, channels=channels, outputs=16 if "opt" not in kind else 32, group_channels=16
+    )
     maps = run(network, random_images(rng, network, 1))
     for layer in network.layers:
         count = maps[layer.name].shape[1]

@@ -81,7 +81,7 @@ def test_a_network_without_ternary_layers_has_an_empty_order() -> None:
 
     pool = replace(pool, input="stem", multiplier=np.ones(3, np.int64), bias=np.ones(3, np.int64))
     fc = replace(fc, weights=fc.weights[:, :3])  # type: ignore[union-attr]
-    bare = Network(network.input, (stem, pool, fc), 8)
+    bare = Network(network.input, (stem, pool, fc), 8, network.group_channels)
     assert trit_count(bare) == 0 and network_trits(bare).shape == (0,)
     assert network_trits(with_trits(bare, network_trits(bare))).shape == (0,)
 

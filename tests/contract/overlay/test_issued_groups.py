@@ -35,7 +35,7 @@ def counted(network: Network, layer: Convolution, parameters: AcceleratorParamet
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("pes", [4, 16])
 def test_counts_equal_brute_force(seed: int, pes: int) -> None:
-    network = random_network(np.random.default_rng(seed), activation_bits=8, max_channels=32)
+    network = random_network(np.random.default_rng(seed), activation_bits=8, max_channels=32, group_channels=16)
     parameters = fitting_parameters(network, AcceleratorParameters(pes=pes))
     layers = issued_groups(lower(network, parameters))
     total = issued = 0
@@ -49,7 +49,7 @@ def test_counts_equal_brute_force(seed: int, pes: int) -> None:
 
 
 def test_every_group_issued_is_the_ideal_of_one() -> None:
-    network = random_network(np.random.default_rng(3), activation_bits=8, max_channels=32)
+    network = random_network(np.random.default_rng(3), activation_bits=8, max_channels=32, group_channels=16)
     parameters = fitting_parameters(network, AcceleratorParameters())
     layers = issued_groups(lower(network, parameters, every_group=True))
     assert all(layer.groups == layer.nonzero_groups for layer in layers)

@@ -15,7 +15,7 @@ from tritforge.network.reference import run
 from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, unpack
 from tritforge.overlay.lowering import fitting_parameters, lower, smallest_depths
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.samples.random_network import KINDS, random_images, random_layer_network, random_network
+from tritforge.samples.random_network import KINDS, Kind, random_images, random_layer_network, random_network
 
 ROOMY = AcceleratorParameters(pes=16, slots=8192)
 
@@ -31,24 +31,31 @@ def assert_means_the_same(network: Network, parameters: AcceleratorParameters, s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_every_kind_of_layer(kind: str, seed: int) -> None:
-    network = random_layer_network(np.random.default_rng(seed), kind, size=(5, 4))
-    assert_means_the_same(network, ROOMY, seed)
+@pytest.mark.parametrize(("seed", "group_channels"), [(1, 16), (2, 16), (1, 8)])
+def test_every_kind_of_layer(kind: Kind, seed: int, group_channels: int) -> None:
+    network = random_layer_network(np.random.default_rng(seed), kind, size=(5, 4), group_channels=group_channels)
+    assert_means_the_same(network, replace(ROOMY, group_channels=group_channels), seed)
 
 
 @pytest.mark.parametrize("weight_bits", [2, 5, 6, 9])
 def test_bit_planes_of_a_stem_and_of_the_logits(weight_bits: int) -> None:
-    seeds = (random_layer_network(np.random.default_rng(seed), "stem3x3", size=(4, 3)) for seed in range(200))
+    seeds = (
+        random_layer_network(np.random.default_rng(seed), "stem3x3", size=(4, 3), group_channels=16)
+        for seed in range(200)
+    )
     network = next(n for n in seeds if n.layers[0].weight_bits == weight_bits)  # type: ignore[union-attr]
     assert_means_the_same(network, ROOMY, weight_bits)
 
 
 def test_passes_and_groups_beyond_the_first() -> None:
     rng = np.random.default_rng(3)
-    wide = random_layer_network(rng, "conv3x3", size=(3, 3), channels=32, outputs=96, zero_groups=0.3)
+    wide = random_layer_network(
+        rng, "conv3x3", size=(3, 3), channels=32, outputs=96, zero_groups=0.3, group_channels=16
+    )
     assert_means_the_same(wide, ROOMY, 3)
-    deep = random_layer_network(rng, "conv1x1", size=(2, 3), channels=160, outputs=16, zero_groups=0.0)
+    deep = random_layer_network(
+        rng, "conv1x1", size=(2, 3), channels=160, outputs=16, zero_groups=0.0, group_channels=16
+    )
     assert_means_the_same(deep, ROOMY, 4)
 
 
@@ -61,7 +68,7 @@ def test_whole_networks_and_every_group(group_channels: int) -> None:
 
 
 def test_a_stored_group_that_is_not_active_keeps_its_slot() -> None:
-    network = random_layer_network(np.random.default_rng(9), "conv3x3", size=(3, 3), zero_groups=0.0)
+    network = random_layer_network(np.random.default_rng(9), "conv3x3", size=(3, 3), zero_groups=0.0, group_channels=16)
     layer = network.layers[0]
     assert isinstance(layer, Convolution) and layer.stored is not None
     active = layer.stored & (np.random.default_rng(1).random(layer.stored.shape) < 0.5)
@@ -72,7 +79,7 @@ def test_a_stored_group_that_is_not_active_keeps_its_slot() -> None:
 
 def test_maps_that_are_read_later_are_not_overwritten() -> None:
     for seed in range(8):
-        network = random_network(np.random.default_rng(seed), blocks=6)
+        network = random_network(np.random.default_rng(seed), blocks=6, group_channels=16)
         program = lower(network, ROOMY)
         frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)[1:]
         spans = {}
@@ -92,7 +99,7 @@ def test_maps_that_are_read_later_are_not_overwritten() -> None:
 
 
 def deep_network(seed: int) -> Network:
-    return random_network(np.random.default_rng(seed), max_channels=64, blocks=16)
+    return random_network(np.random.default_rng(seed), max_channels=64, blocks=16, group_channels=16)
 
 
 MEMORIES = ["slots", "bitmap_words", "affine_channels", "feature_words", "descriptors", "pool_channels"]
@@ -135,7 +142,9 @@ def test_smallest_depths_and_room_for_every_group() -> None:
 
 def test_what_no_accelerator_holds_is_said() -> None:
     rng = np.random.default_rng(5)
-    network = random_layer_network(rng, "conv3x3", size=(2, 2), channels=512, outputs=512, zero_groups=0.0)
+    network = random_layer_network(
+        rng, "conv3x3", size=(2, 2), channels=512, outputs=512, zero_groups=0.0, group_channels=16
+    )
     for refused in (lambda: lower(network, ROOMY), lambda: fitting_parameters(network, ROOMY)):
         with pytest.raises(CapacityError, match=r"\d+ slots \(an accelerator has at most 8192\).*nothing fits"):
             refused()
@@ -156,7 +165,7 @@ def summing_network(total: int, size: tuple[int, int] = (1, 1), bits: int = 8) -
     first = Convolution("first", "input", trits, 2, 1, one, 0 * one, 4, stored=stored, active=(stored,))
     pool = AveragePool("pool", "first", one, 0 * one, 6)
     head = Convolution("fc", "pool", weights, 9, 1, four, 0 * four, 0, logits=True)
-    return Network(InputSpec(16, *size, 8, (0,) * 16), (first, pool, head), bits)
+    return Network(InputSpec(16, *size, 8, (0,) * 16), (first, pool, head), bits, 16)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -185,6 +194,6 @@ def test_channels_that_the_pe_cannot_group_are_named() -> None:
     ten = np.ones(4, dtype=np.int64)
     head = Convolution("fc", "pool", np.ones((4, 20, 1, 1), np.int16), 8, 1, ten, 0 * ten, 0, logits=True)
     spec = InputSpec(3, 8, 8, 8, (0, 0, 0))
-    network = Network(spec, (stem, AveragePool("pool", "stem", one, 0 * one, 6), head), 8)
+    network = Network(spec, (stem, AveragePool("pool", "stem", one, 0 * one, 6), head), 8, 16)
     with pytest.raises(CapacityError, match="layer stem: 20 output channels cannot be grouped; multiples of 16"):
         lower(network, ROOMY)

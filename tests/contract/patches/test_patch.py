@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import any_network, changed, tiny_network
+from network_samples import any_network, changed, grouped_network, tiny_network
 
 from tritforge.errors import NetworkError, PatchError
 from tritforge.network.digest import network_digest
@@ -262,7 +262,7 @@ OTHER_FRAMES: list[tuple[Callable[[Network], Network], str]] = [
     (spoiled("pool", "shift", lambda x: 1), "layer pool: shift differs"),
     (lambda network: replace(network, activation_bits=16), "^activation_bits differs, 8 and 16"),
     (lambda network: replace(network, input=replace(network.input, zero_point=(7, 201))), "^input differs"),
-    (lambda network: tiny_network(0, group_channels=2), "group_channels differs, 4 and 2"),
+    (lambda network: grouped_network(2), "group_channels differs, 4 and 2"),
 ]
 
 

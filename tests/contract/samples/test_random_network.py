@@ -12,6 +12,7 @@ from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.samples.random_network import (
     BIAS_LIMIT,
     KINDS,
+    Kind,
     random_images,
     random_layer_network,
     random_network,
@@ -19,20 +20,21 @@ from tritforge.samples.random_network import (
 )
 
 NETWORKS = [
-    random_network(np.random.default_rng(seed), activation_bits=16 if seed % 4 == 0 else 8) for seed in range(80)
+    random_network(np.random.default_rng(seed), activation_bits=16 if seed % 4 == 0 else 8, group_channels=16)
+    for seed in range(80)
 ]
 
 
 def obeys_the_hardware(network: Network) -> None:
     spec = network.input
-    assert spec.channels <= 4 or spec.channels % 16 == 0
+    assert spec.channels <= 4 or spec.channels % network.group_channels == 0
     assert spec.channels <= 4 or not any(spec.zero_point)
     assert max(spec.height, spec.width) <= 16
     for previous, layer in zip((None, *network.layers), network.layers, strict=False):
         if isinstance(layer, AveragePool):
             assert previous is not None and layer.input == previous.name and isinstance(previous, Convolution)
             continue
-        assert layer.logits or (layer.outputs % 16 == 0 and layer.outputs <= 128)
+        assert layer.logits or (layer.outputs % network.group_channels == 0 and layer.outputs <= 128)
         assert layer.ternary or layer.logits or (layer.input == INPUT and spec.channels <= 4)
         assert layer.residual != INPUT or spec.channels > 4
 
@@ -51,7 +53,9 @@ def test_random_networks_fit_an_accelerator() -> None:
 
 def test_a_seed_names_a_network() -> None:
     for seed in (0, 7):
-        again = random_network(np.random.default_rng(seed), activation_bits=16 if seed % 4 == 0 else 8)
+        again = random_network(
+            np.random.default_rng(seed), activation_bits=16 if seed % 4 == 0 else 8, group_channels=16
+        )
         assert network_digest(again) == network_digest(NETWORKS[seed])
     assert len({network_digest(network) for network in NETWORKS}) == len(NETWORKS)
 
@@ -80,7 +84,7 @@ def test_random_networks_reach_every_feature() -> None:
                 stride, zeros = residual_stride(layer, shape, network.shapes[layer.name])
                 seen.add(f"residual stride {stride} {'padded' if zeros else 'plain'}")
             if layer.ternary:
-                bitmap = nonzero_groups(layer.weights)
+                bitmap = nonzero_groups(layer.weights, network.group_channels)
                 seen |= {"no group"} if not bitmap.any() else {"every group"} if bitmap.all() else {"some groups"}
                 seen |= {"empty channel"} if bitmap.any() and not bitmap.any(axis=1).all() else set()
                 seen |= {"reserved slot"} if np.any(layer.stored & ~bitmap) else set()
@@ -94,13 +98,14 @@ def test_random_networks_reach_every_feature() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("bits", [8, 16])
-def test_a_layer_network_holds_the_layer_asked_for(kind: str, bits: int) -> None:
+@pytest.mark.parametrize(("bits", "group_channels"), [(8, 16), (16, 16), (8, 8)])
+def test_a_layer_network_holds_the_layer_asked_for(kind: Kind, bits: int, group_channels: int) -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
         size = [(1, 1), (5, 7), (9, 3), None][seed % 4]
-        network = random_layer_network(rng, kind, activation_bits=bits, size=size)  # type: ignore[arg-type]
+        network = random_layer_network(rng, kind, activation_bits=bits, size=size, group_channels=group_channels)
         obeys_the_hardware(network)
+        assert network.group_channels == group_channels
         layer, pool, fc = network.layers
         assert isinstance(layer, Convolution) and isinstance(pool, AveragePool) and isinstance(fc, Convolution)
         assert network.activation_bits == bits and (size is None or network.shapes[INPUT][1:] == size)
@@ -118,18 +123,19 @@ def test_a_layer_network_holds_the_layer_asked_for(kind: str, bits: int) -> None
 
 def test_sizes_can_be_chosen() -> None:
     network = random_layer_network(
-        np.random.default_rng(0), "conv1x1", size=(3, 2), channels=48, outputs=112, zero_groups=1.0
+        np.random.default_rng(0), "conv1x1", size=(3, 2), channels=48, outputs=112, zero_groups=1.0, group_channels=16
     )
     assert network.shapes["layer0"] == (112, 3, 2) and network.shapes[INPUT] == (48, 3, 2)
     assert not network.layers[0].weights.any()  # type: ignore[union-attr]
-    assert random_layer_network(np.random.default_rng(0), "stem3x3", channels=3, outputs=32).shapes["layer0"][0] == 32
+    stem = random_layer_network(np.random.default_rng(0), "stem3x3", channels=3, outputs=32, group_channels=16)
+    assert stem.shapes["layer0"][0] == 32
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.75, 1.0])
 def test_zero_groups_come_as_asked(fraction: float) -> None:
-    weights = random_ternary_weights(np.random.default_rng(0), 256, 256, 3, fraction)
+    weights = random_ternary_weights(np.random.default_rng(0), 256, 256, 3, fraction, 16)
     assert set(np.unique(weights)) <= {-1, 0, 1} and weights.dtype == np.int16
-    zero = 1 - nonzero_groups(weights).mean()
+    zero = 1 - nonzero_groups(weights, 16).mean()
     assert abs(zero - fraction) < 0.1 and (zero == fraction or 0 < fraction < 1)
     densities = {round(float(np.abs(g).mean()), 1) for g in weights.reshape(256 * 16, 144) if g.any()}
     assert fraction == 1.0 or {0.0, 0.3, 0.7, 1.0} <= densities

@@ -32,9 +32,11 @@ def check(parameters: AcceleratorParameters, seed: int, count: int) -> None:
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         if index < len(KINDS):
-            network = random_layer_network(rng, KINDS[index], activation_bits=bits)
+            network = random_layer_network(
+                rng, KINDS[index], activation_bits=bits, group_channels=parameters.group_channels
+            )
         else:
-            network = random_network(rng, activation_bits=bits)
+            network = random_network(rng, activation_bits=bits, group_channels=parameters.group_channels)
         jobs.append((network, random_images(rng, network, IMAGES)))
     bound_by_array = 0
     for (network, _), core in zip(jobs, simulate_core(jobs, parameters), strict=True):

@@ -20,7 +20,7 @@ from tritforge.sim.measure import network as bench_network
 from tritforge.sim.measure.network import Piece, pieces, pixels, summary
 
 PARAMETERS = AcceleratorParameters(pes=16)
-NETWORK = resnet_network(20, 0.5)
+NETWORK = resnet_network(20, 0.5, group_channels=PARAMETERS.group_channels)
 
 
 def figures(network: Network, piece: Piece, cycles: float, differing: int = 0) -> dict[str, Any]:

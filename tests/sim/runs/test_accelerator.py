@@ -25,7 +25,9 @@ PARAMETERS = AcceleratorParameters(pes=16)
 def network_with_trits(seed: int, at_least: int) -> Network:
     """The first random network from ``seed`` on that stores enough trits to be worth patching."""
     while True:
-        network = random_network(np.random.default_rng(seed), max_size=9, max_channels=32)
+        network = random_network(
+            np.random.default_rng(seed), max_size=9, max_channels=32, group_channels=PARAMETERS.group_channels
+        )
         if trit_count(network) >= at_least and len(np.unique(logit_rows(network), axis=0)) > 1:
             return network
         seed += 1
@@ -150,7 +152,9 @@ def test_the_recorded_digits_network_on_real_images() -> None:
 
 def test_a_patch_beyond_the_staging_memory_stops_the_array_and_says_so() -> None:
     rng = np.random.default_rng(1)
-    network = random_layer_network(rng, "conv3x3", size=(3, 3), channels=64, outputs=64, zero_groups=0.0)
+    network = random_layer_network(
+        rng, "conv3x3", size=(3, 3), channels=64, outputs=64, zero_groups=0.0, group_channels=PARAMETERS.group_channels
+    )
     images = random_images(rng, network, 3)
     new = changed(network, 9, 4000)
     job = AcceleratorJob(PARAMETERS)
