@@ -112,11 +112,12 @@ async def drive_async(steps: Steps[Value], bus: AsyncBus) -> Value:
             request = next_request(steps, answer)
         except StopIteration as end:
             return end.value
+        answer = None
         try:
             if isinstance(request, Read):
                 answer = await bus.read(request.offset, request.count)
             else:
-                answer = await bus.write(request.offset, request.words)
+                await bus.write(request.offset, request.words)
         except DeviceError as error:
             answer = error
 
@@ -133,9 +134,10 @@ def perform(request: Read | Write, bus: Bus) -> Answer:
     try:
         if isinstance(request, Read):
             return bus.read(request.offset, request.count)
-        return bus.write(request.offset, request.words)
+        bus.write(request.offset, request.words)
     except DeviceError as error:
         return error
+    return None
 
 
 # ---- Registers. ----
