@@ -104,8 +104,9 @@ class ReferenceDevice:
             if first >= 0 and first + count <= window.words:
                 self._wait_for_copy()
                 return self._read_window(name, first, count)
-        words = [self._read_register(place) for place in range(offset, offset + 4 * count, 4)]
-        return np.array(words, dtype=np.uint32)
+        if count == 1:
+            return np.array([self._read_register(offset)], dtype=np.uint32)
+        return np.concatenate([self.read(place, 1) for place in range(offset, offset + 4 * count, 4)])
 
     def write(self, offset: int, words: BusWords) -> None:
         """Write bus words; raises DeviceError where the hardware answers with SLVERR."""
@@ -116,8 +117,11 @@ class ReferenceDevice:
                 if not self._write_window(name, first, words):
                     self.registers.tell(rm.EVENTS_CLOSED_WRITE)
                 return
-        for place, word in enumerate(words.tolist()):
-            self._write_register(offset + 4 * place, word)
+        if words.size == 1:
+            self._write_register(offset, int(words[0]))
+            return
+        for index in range(words.size):
+            self.write(offset + 4 * index, words[index : index + 1])
 
     def send(self, beats: Beats, last: bool = False) -> None:
         """Put beats on the image stream, with TLAST on the last of them where ``last`` says so."""

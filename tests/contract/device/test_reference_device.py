@@ -124,8 +124,8 @@ def test_a_resnet_20_and_its_cycles() -> None:
 def test_an_image_is_computed_from_the_words_by_their_addresses() -> None:
     """One weight word changed behind everybody's back, and put back."""
     network = some_network(np.random.default_rng(8))
-    accelerator = reference_accelerator(PARAMETERS)
-    device = accelerator._bus.device  # type: ignore[attr-defined]
+    device = ReferenceDevice(PARAMETERS)
+    accelerator = Accelerator(FreeRunning(device), FreeRunning(device), PARAMETERS)
     accelerator.load(network, version=1)
     images = random_images(np.random.default_rng(9), network, 3)
     before = accelerator.infer(images)
@@ -245,3 +245,16 @@ def test_a_reset_leaves_the_memories_and_staging() -> None:
     assert device.state is State.EMPTY
     assert all(np.array_equal(words, before[space]) for space, words in device.memories.images.items())
     assert np.array_equal(device.staging.entries, staged)
+
+
+def test_a_stretch_across_windows_is_answered_word_by_word() -> None:
+    """Registers and counters lie side by side; behind the descriptors' window there is nothing."""
+    bus, _, _ = started()
+    words = bus.read(Register.INTERRUPT_ENABLE - 4, 2)
+    assert words.tolist() == [bus.read(offset, 1)[0] for offset in (Register.EVENTS, Register.INTERRUPT_ENABLE)]
+    end = rm.DESCRIPTORS.base + 4 * rm.DESCRIPTORS.words
+    with pytest.raises(DeviceError, match=f"0x{end:05X}"):
+        bus.read(end - 4, 2)
+    with pytest.raises(DeviceError, match=f"0x{end:05X}"):
+        bus.write(end - 4, np.zeros(2, dtype=np.uint32))
+    assert events(bus) == rm.EVENTS_CLOSED_WRITE.mask  # the first word had a place, and a closed one
