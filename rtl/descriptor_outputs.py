@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, USED_WORDS, Field
+from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, KINDS, LAYER, USED_WORDS, Field
 
 SOURCE = "tritforge/overlay/descriptor.py"
 NOTE = f"Generated from {SOURCE} by `python -m tritforge.rtl.generate`; do not edit."
@@ -22,9 +22,8 @@ def descriptor_package() -> str:
             "  /// Words of a descriptor that carry fields: the lowest of its frame.",
             f"  localparam int unsigned UsedWords = {USED_WORDS};",
             "",
-            "  /// layer_t.kind of a convolution and of an average pool.",
-            f"  localparam logic KindConvolution = 1'd{KIND_CONVOLUTION};",
-            f"  localparam logic KindPool = 1'd{KIND_POOL};",
+            "  /// layer_t.kind.",
+            *_kinds(),
             "",
             "  /// Program header: descriptor 0.",
             *_struct("header_t", HEADER),
@@ -60,6 +59,14 @@ def descriptor_markdown() -> str:
             "",
         ]
     )
+
+
+def _kinds() -> list[str]:
+    width = next(field.width for field in LAYER if field.name == "kind")
+    return [
+        f"  localparam logic [{width - 1}:0] Kind{kind.name.title().replace(' ', '')} = {width}'d{kind.code};"
+        for kind in KINDS
+    ]
 
 
 def _struct(name: str, fields: tuple[Field, ...]) -> list[str]:

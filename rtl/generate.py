@@ -1,4 +1,4 @@
-"""Everything that is generated from the register map and the descriptor tables, and the check that it is up to date.
+"""Everything that is generated from register map, descriptors and memory spaces, and the check that it is up to date.
 
 ``python -m tritforge.rtl.generate`` writes the files into the checkout; with ``--check`` it only compares and exits
 with status 1, naming the files that differ.
@@ -18,6 +18,7 @@ from tritforge.rtl.register_outputs import (
     register_verilog,
     window_package,
 )
+from tritforge.rtl.space_outputs import space_markdown, space_package
 
 RTL = Path(__file__).resolve().parent
 CHECKOUT = RTL.parent
@@ -33,8 +34,9 @@ def generated_files() -> dict[str, str]:
         **{f"{hdl}/{name}": text for name, text in register_verilog(block).items()},
         f"{hdl}/tritforge_windows_pkg.sv": window_package(top, block),
         f"{hdl}/tritforge_descriptor_pkg.sv": descriptor_package(),
+        f"{hdl}/tritforge_spaces_pkg.sv": space_package(),
         "tritforge/overlay/register_map.py": register_constants(top),
-        "docs/register_map.md": register_markdown(top),
+        "docs/register_map.md": register_markdown(top) + space_markdown(),
         "docs/descriptors.md": descriptor_markdown(),
     }
 

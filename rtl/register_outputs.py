@@ -13,6 +13,7 @@ from systemrdl import RDLCompiler
 from systemrdl.node import AddrmapNode, FieldNode, MemNode, RegNode
 
 from tritforge.errors import TritforgeError
+from tritforge.overlay.spaces import SPACES
 
 SOURCE = "rtl/map/accelerator.rdl"
 NOTE = f"Generated from {SOURCE} by `python -m tritforge.rtl.generate`; do not edit."
@@ -64,6 +65,7 @@ class Window:
 _WINDOWS = f"""// {NOTE}
 /// What of the register map the register block leaves out. Each window begins at a multiple of its length.
 package tritforge_windows_pkg;
+  import tritforge_spaces_pkg::*;
 
   typedef struct packed {{
     logic [19:2] first;  // 32-bit word
@@ -121,6 +123,9 @@ def window_package(top: AddrmapNode, block: AddrmapNode) -> str:
         for name, offset, words in windows
     ]
     lines.append(f"  localparam int unsigned Counters = {len(counters)};\n")
+    spaces = ", ".join(f"{_camel(space)}Window" for space in reversed(SPACES))
+    lines.append("\n  /// The windows of the memory spaces, by space.\n")
+    lines.append(f"  localparam window_t [Spaces-1:0] SpaceWindows = '{{{spaces}}};\n")
     return _WINDOWS.replace("@", "".join(lines))
 
 
@@ -151,6 +156,8 @@ def register_constants(top: AddrmapNode) -> str:
         f"{memory.inst_name} = Window(base=0x{memory.address_offset:05X}, words={memory.get_property('mementries')})"
         for memory in _memories(top)
     ]
+    lines += ["", "WINDOWS = {", *(f'    "{m.inst_name.lower()}": {m.inst_name},' for m in _memories(top)), "}"]
+    lines += ['"""The memory windows by name."""']
     return _PYTHON_HEAD + "\n\n".join(blocks) + "\n\n" + "\n".join(lines) + "\n"
 
 

@@ -29,8 +29,8 @@ from tritforge.network.reference import logits
 from tritforge.network.trit_order import trit_count
 from tritforge.overlay import register_map as rm
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.overlay.program import SPACES
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import ADDRESS_BITS, ENTRY_BUS_WORDS, ENTRY_SPACE_LOW, SPACES, TABLE
 from tritforge.patches.patch import diff
 from tritforge.samples.random_network import random_images, random_network
 
@@ -260,7 +260,7 @@ PLAIN = (Register.CONTROL, Register.NEXT_VERSION, Register.STAGED, Register.BATC
 TOLD = (Register.ID, Register.ARRAY, Register.TABLES, Register.STATE, Register.VERSION, Register.COMMIT_PAUSE)
 """Registers that only the hardware changes."""
 UNMAPPED = (0x3C, 0x68, 0xFFC, 0x2000, 0x24000, 0x38000, 0x50000)
-BEYOND = tuple(window.base + 4 * (window.words - 1) for window in protocol.WINDOWS.values())
+BEYOND = tuple(space.window.base + 4 * (space.window.words - 1) for space in TABLE)
 """Last words of the windows, behind the ends of the memories."""
 PLACE_WORD = 2
 """Word of a staging entry that names its place, and stores it."""
@@ -269,13 +269,13 @@ PLACE_WORD = 2
 def some_access(rng: Random) -> Callable[[], Steps[Any]]:
     """One access or command, which does the same whenever it is called."""
     value, small = int(rng.integers(1 << 32)), int(rng.integers(80))
-    space = SPACES[rng.integers(len(SPACES))]
-    word = protocol.WINDOWS[space].base + 4 * int(rng.integers(8))
-    index = int(rng.integers(protocol.STAGED_WORDS * (PARAMETERS.staging + 2)))
+    space = TABLE[rng.integers(len(TABLE))]
+    word = space.window.base + 4 * int(rng.integers(8))
+    index = int(rng.integers(ENTRY_BUS_WORDS * (PARAMETERS.staging + 2)))
     staged = rm.STAGING.base + 4 * index
-    address = int(rng.choice([small % 8, protocol.ADDRESS_MASK]))
-    place = int(rng.integers(len(SPACES))) << protocol.SPACE_SHIFT | address
-    part = place if index % protocol.STAGED_WORDS == PLACE_WORD else value
+    address = int(rng.choice([small % 8, (1 << ADDRESS_BITS) - 1]))
+    place = int(rng.integers(len(TABLE) + 2)) << ENTRY_SPACE_LOW | address
+    part = place if index % ENTRY_BUS_WORDS == PLACE_WORD else value
 
     def one(offsets: Sequence[int]) -> int:
         return int(offsets[value % len(offsets)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
+from tritforge.overlay.descriptor import AVERAGE_POOL, CONVOLUTION, FRAME_WORDS, HEADER, LAYER, unpack
 from tritforge.overlay.program import OverlayProgram
 
 
@@ -27,9 +27,10 @@ def run_program(program: OverlayProgram, network_inputs: list[tuple[str, str | N
     maps = {"input": padded}
     for name, (source, residual), frame in zip(program.layer_names, network_inputs, frames[1:], strict=True):
         layer = unpack(LAYER, frame)
-        if layer["kind"]:
+        if layer["kind"] == AVERAGE_POOL.code:
             sums = maps[source].sum(axis=(1, 2), keepdims=True)
         else:
+            assert layer["kind"] == CONVOLUTION.code
             sums = _convolve(program, layer, maps[source])
         extra = np.zeros_like(sums)
         if residual is not None:

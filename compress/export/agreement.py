@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tritforge.compress.export.export import map_step
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.evaluation import batches, device_of, predict
+from tritforge.compress.models.kinds.node import map_step
 from tritforge.compress.models.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import reference

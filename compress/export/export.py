@@ -8,7 +8,7 @@ s_out`` output steps, the offset ``b / s_out`` and one step of the residual ``s_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,26 +17,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tritforge.compress.data.dataset import PIXEL_BITS
-from tritforge.compress.layers.levels import as_float64, as_int16, integer_weights
+from tritforge.compress.layers.levels import as_int16
 from tritforge.compress.layers.ternary import TernaryConv2d
+from tritforge.compress.models.kinds.node import Bitmaps, ExportSite, Node, map_step
 from tritforge.compress.models.model import INPUT_SCALE, Model
-from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode
-from tritforge.compress.models.stages import ClassifierStage, ConvStage, PoolStage
 from tritforge.errors import NetworkError
-from tritforge.network.arithmetic import fold_affine
-from tritforge.network.network import (
-    INPUT,
-    TERNARY_BITS,
-    AveragePool,
-    Convolution,
-    InputSpec,
-    Layer,
-    Network,
-    output_size,
-)
-from tritforge.network.pe_groups import nonzero_groups
-
-Bitmaps = Mapping[str, NDArray[np.bool_]]
+from tritforge.network.network import INPUT, InputSpec, Layer, Network
 
 
 @torch.no_grad()
@@ -61,76 +47,41 @@ def export_network(
     refusal = model.why_not_integer()
     if refusal is not None:
         raise NetworkError(f"{refusal}; only a wholly quantised model has an integer network")
-    channels, height, width = model.topology.image
-    steps = {INPUT: INPUT_SCALE}
-    sizes = {INPUT: (height, width)}
-    layers: list[Layer] = []
-    for node in model.topology.nodes:
-        stage = model.stage(node.name)
-        rows, columns = sizes[node.input]
-        if isinstance(node, ConvNode):
-            sizes[node.name] = (output_size(rows, node.stride), output_size(columns, node.stride))
-            steps[node.name] = map_step(stage)
-            layers.append(_convolution(node, stage, steps, group_channels, stored))
-        elif isinstance(node, PoolNode):
-            sizes[node.name] = (1, 1)
-            steps[node.name] = map_step(stage)
-            scale = np.full(node.inputs, steps[node.input] / (rows * columns * steps[node.name]))
-            multiplier, bias, _, shift = fold_affine(scale, np.zeros(node.inputs), layer=node.name)
-            layers.append(AveragePool(node.name, node.input, multiplier, bias, shift))
-        elif isinstance(node, ClassifierNode):
-            layers.append(_classifier(node, stage, steps[node.input]))
+    site = ExportSite({INPUT: INPUT_SCALE}, {INPUT: model.topology.image[1:]}, group_channels, stored)
+
+    def exported(node: Node, stage: nn.Module) -> Layer:
+        site.sizes[node.name] = node.size(site.sizes[node.input])
+        layer = node.export(stage, site)
+        if not layer.logits:
+            site.steps[node.name] = map_step(stage)
+        return layer
+
+    return integer_network(model, exported, group_channels, provenance)
+
+
+def integer_network(
+    model: Model,
+    layer_of: Callable[[Node, nn.Module], Layer],
+    group_channels: int,
+    provenance: Mapping[str, Any] | None = None,
+) -> Network:
+    """The network of a model's topology, each layer as ``layer_of`` makes it of a node and its stage, in order."""
+    topology = model.topology
+    layers = tuple(layer_of(node, model.stage(node.name)) for node in topology.nodes)
     zero_point = tuple(int(z) for z in model.zero_point.flatten())
-    spec = InputSpec(channels, height, width, PIXEL_BITS, zero_point)
-    return Network(spec, tuple(layers), model.activation_bits, group_channels, dict(provenance or {}))
+    spec = InputSpec(*topology.image, PIXEL_BITS, zero_point)
+    return Network(spec, layers, model.activation_bits, group_channels, dict(provenance or {}))
 
 
-def map_step(stage: nn.Module) -> float:
-    """Real value of one level of the map that a convolution or pool stage gives."""
-    assert isinstance(stage, ConvStage | PoolStage)
-    return float(stage.activation.scale)
+def skeleton_network(model: Model, stored: Bitmaps, group_channels: int) -> Network:
+    """The network of a wholly quantised model of which only the structure counts: cycles are asked of it.
 
-
-def _convolution(
-    node: ConvNode, stage: nn.Module, steps: Mapping[str, float], group_channels: int, stored: Bitmaps | None
-) -> Convolution:
-    assert isinstance(stage, ConvStage)
-    weights, weight_steps, weight_bits = integer_weights(stage.conv)
-    bitmap = None
-    if node.ternary:
-        bitmap = nonzero_groups(weights, group_channels) if stored is None else stored[node.name].copy()
-    gain = as_float64(stage.norm.weight) / np.sqrt(as_float64(stage.norm.running_var) + stage.norm.eps)
-    offset = as_float64(stage.norm.bias) - gain * as_float64(stage.norm.running_mean)
-    step = steps[node.name]
-    multiplier, bias, residual, shift = fold_affine(
-        gain * weight_steps * steps[node.input] / step,
-        offset / step,
-        0.0 if node.residual is None else steps[node.residual] / step,
-        layer=node.name,
-    )
-    return Convolution(
-        node.name,
-        node.input,
-        weights,
-        TERNARY_BITS if node.ternary else weight_bits,
-        node.stride,
-        multiplier,
-        bias,
-        shift,
-        residual=node.residual,
-        residual_multiplier=residual,
-        stored=bitmap,
-        active=() if bitmap is None else (bitmap.copy(),),
-    )
-
-
-def _classifier(node: ClassifierNode, stage: nn.Module, step: float) -> Convolution:
-    """Logits in steps of ``2**-S``: the shift that scales ``M`` and ``B`` is common to all classes, and stays in."""
-    assert isinstance(stage, ClassifierStage)
-    weights, weight_steps, weight_bits = integer_weights(stage.linear)
-    multiplier, bias, _, _ = fold_affine(weight_steps * step, as_float64(stage.linear.bias), layer=node.name)
-    weights = weights[:, :, None, None]
-    return Convolution(node.name, node.input, weights, weight_bits, 1, multiplier, bias, 0, logits=True)
+    Args:
+        model: its multi-bit weights are the network's, for their bit planes; trits and affine values are idle.
+        stored: bitmap of every ternary layer, by name.
+        group_channels: ``C_g``.
+    """
+    return integer_network(model, lambda node, stage: node.skeleton(stage, stored.get(node.name)), group_channels)
 
 
 def ternary_weights(model: Model) -> dict[str, NDArray[np.int16]]:

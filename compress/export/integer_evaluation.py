@@ -1,6 +1,11 @@
-"""The integer network in PyTorch: the reference model's bits, faster on large sets and on a GPU."""
+"""The integer network in PyTorch: the reference model's bits, faster on large sets and on a GPU.
+
+A kind of layer without a form of its own here is computed by the reference model.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,11 +15,14 @@ from torch.nn import functional
 
 from tritforge.compress.models.evaluation import batches
 from tritforge.network.arithmetic import rounding_offset
-from tritforge.network.network import INPUT, AveragePool, Convolution, Network, residual_stride
-from tritforge.network.reference import active_weights
+from tritforge.network.kinds.convolution import active_weights, residual_stride
+from tritforge.network.network import INPUT, AveragePool, Convolution, Layer, Network
 
 FLOAT32_EXACT = 1 << 24
 """Sums of integers below this bound are exact in fp32, whatever their order."""
+
+Maps = dict[str, Tensor]
+"""Maps as int64 by name."""
 
 
 class IntegerEvaluator:
@@ -27,61 +35,99 @@ class IntegerEvaluator:
     """
 
     def __init__(self, network: Network, device: str | torch.device = "cpu", active: int = 0) -> None:
-        self.network = network
         self.device = torch.device(device)
-        self.weights: dict[str, Tensor] = {}
-        for layer in network.convolutions():
-            weights = active_weights(layer, network.group_channels, active)
-            bits = network.input.bits if layer.input == INPUT else network.activation_bits
-            bound = int(np.abs(weights).sum(axis=(1, 2, 3)).max()) * ((1 << bits) - 1)
-            kind = torch.float32 if bound < FLOAT32_EXACT else torch.float64
-            self.weights[layer.name] = torch.from_numpy(weights).to(self.device, kind).flatten(1)
+        self._layers = {
+            layer.name: IN_TORCH.get(layer.kind, _Reference)(layer, network, self.device, active)
+            for layer in network.layers
+        }
 
     @torch.no_grad()
-    def maps(self, images: NDArray[np.uint8] | Tensor) -> dict[str, Tensor]:
+    def maps(self, images: NDArray[np.uint8] | Tensor) -> Maps:
         """Every map as int64, as :func:`tritforge.network.reference.run` gives them."""
         maps = {INPUT: torch.as_tensor(images).to(self.device, torch.int64)}
-        for layer in self.network.layers:
-            maps[layer.name] = self._layer(layer, maps)
+        for name, layer in self._layers.items():
+            maps[name] = layer(maps)
         return maps
 
     def classify(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Class of each image, ``(n,)``; ties go to the lowest class."""
-        last = self.network.layers[-1].name
+        last = list(self._layers)[-1]
         logits = [self.maps(batch)[last][:, :, 0, 0].cpu().numpy() for batch in batches(images, self.device)]
         return np.argmax(np.concatenate(logits), axis=1)
 
-    def _layer(self, layer: Convolution | AveragePool, maps: dict[str, Tensor]) -> Tensor:
-        source = maps[layer.input]
-        if isinstance(layer, AveragePool):
-            return self._requantise(layer, source.sum(dim=(2, 3), keepdim=True), None)
+
+class _Affine:
+    """A layer's affine and requantisation."""
+
+    def __init__(self, layer: Layer, network: Network, device: torch.device) -> None:
+        self.multiplier = torch.from_numpy(layer.multiplier).to(device).reshape(1, -1, 1, 1)
+        self.bias = torch.from_numpy(layer.bias).to(device).reshape(1, -1, 1, 1)
+        self.shift, self.top = layer.shift, (1 << network.activation_bits) - 1
+
+    def affine(self, accumulator: Tensor) -> Tensor:
+        return self.multiplier * accumulator + self.bias
+
+    def requantise(self, accumulator: Tensor, residual: Tensor | int = 0) -> Tensor:
+        scaled = self.affine(accumulator) + rounding_offset(self.shift) + residual
+        return (scaled >> self.shift).clamp(0, self.top)
+
+
+class _Convolution(_Affine):
+    def __init__(self, layer: Convolution, network: Network, device: torch.device, active: int) -> None:
+        super().__init__(layer, network, device)
+        self.layer = layer
+        weights = active_weights(layer, network.group_channels, active)
+        bits = network.input.bits if layer.input == INPUT else network.activation_bits
+        bound = int(np.abs(weights).sum(axis=(1, 2, 3)).max()) * ((1 << bits) - 1)
+        exact = torch.float32 if bound < FLOAT32_EXACT else torch.float64
+        self.weights = torch.from_numpy(weights).to(device, exact).flatten(1)
+        self.zero_point = None
         if layer.input == INPUT:
-            source = source - torch.tensor(self.network.input.zero_point, device=self.device).reshape(1, -1, 1, 1)
-        accumulator = self._convolve(layer, source)
+            self.zero_point = torch.tensor(network.input.zero_point, device=device).reshape(1, -1, 1, 1)
+
+    def __call__(self, maps: Maps) -> Tensor:
+        layer, source = self.layer, maps[self.layer.input]
+        accumulator = self._convolve(source if self.zero_point is None else source - self.zero_point)
         if layer.logits:
-            return self._affine(layer, accumulator)
+            return self.affine(accumulator)
         if layer.residual is None:
-            return self._requantise(layer, accumulator, None)
+            return self.requantise(accumulator)
         kept = maps[layer.residual]
         shape = (accumulator.shape[1], accumulator.shape[2], accumulator.shape[3])
         stride, zeros = residual_stride(layer, (kept.shape[1], kept.shape[2], kept.shape[3]), shape)
         shortcut = functional.pad(kept[:, :, ::stride, ::stride], (0, 0, 0, 0, zeros, zeros))
-        return self._requantise(layer, accumulator, layer.residual_multiplier * shortcut)
+        return self.requantise(accumulator, layer.residual_multiplier * shortcut)
 
-    def _convolve(self, layer: Convolution, source: Tensor) -> Tensor:
+    def _convolve(self, source: Tensor) -> Tensor:
         # An explicit matrix product: convolution kernels may use transforms that do not add integers exactly.
-        weights = self.weights[layer.name]
-        kernel = layer.kernel
-        rows, columns = ((size - 1) // layer.stride + 1 for size in source.shape[2:])
-        patches = functional.unfold(source.to(weights.dtype), kernel, padding=kernel // 2, stride=layer.stride)
-        return (weights @ patches).to(torch.int64).reshape(len(source), -1, rows, columns)
+        kernel, stride = self.layer.kernel, self.layer.stride
+        rows, columns = ((size - 1) // stride + 1 for size in source.shape[2:])
+        patches = functional.unfold(source.to(self.weights.dtype), kernel, padding=kernel // 2, stride=stride)
+        return (self.weights @ patches).to(torch.int64).reshape(len(source), -1, rows, columns)
 
-    def _affine(self, layer: Convolution | AveragePool, accumulator: Tensor) -> Tensor:
-        multiplier = torch.from_numpy(layer.multiplier).to(self.device).reshape(1, -1, 1, 1)
-        return multiplier * accumulator + torch.from_numpy(layer.bias).to(self.device).reshape(1, -1, 1, 1)
 
-    def _requantise(self, layer: Convolution | AveragePool, accumulator: Tensor, residual: Tensor | None) -> Tensor:
-        scaled = self._affine(layer, accumulator) + rounding_offset(layer.shift)
-        if residual is not None:
-            scaled = scaled + residual
-        return (scaled >> layer.shift).clamp(0, (1 << self.network.activation_bits) - 1)
+class _AveragePool(_Affine):
+    def __init__(self, layer: AveragePool, network: Network, device: torch.device, active: int) -> None:
+        super().__init__(layer, network, device)
+        self.input = layer.input
+
+    def __call__(self, maps: Maps) -> Tensor:
+        return self.requantise(maps[self.input].sum(dim=(2, 3), keepdim=True))
+
+
+class _Reference:
+    """Any layer, by the reference model."""
+
+    def __init__(self, layer: Layer, network: Network, device: torch.device, active: int) -> None:
+        self.layer, self.network, self.device, self.active = layer, network, device, active
+
+    def __call__(self, maps: Maps) -> Tensor:
+        sources = {name: maps[name].cpu().numpy() for name in self.layer.sources}
+        return torch.from_numpy(self.layer.run(self.network, sources, self.active)).to(self.device)
+
+
+IN_TORCH: dict[str, Callable[..., Callable[[Maps], Tensor]]] = {
+    Convolution.kind: _Convolution,
+    AveragePool.kind: _AveragePool,
+}
+"""The kinds that have a form of their own here, by the name of the network's kind."""

@@ -18,9 +18,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tritforge.compress.data.dataset import Dataset
+from tritforge.compress.models.kinds.conv import ConvStage
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import model_of_checkpoint
-from tritforge.compress.models.stages import ConvStage
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint
 from tritforge.compress.run.recipe import Recipe
 from tritforge.errors import RecipeError

@@ -10,14 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.compress.data.dataset import PIXEL_BITS
-from tritforge.compress.layers.levels import integer_weights
+from tritforge.compress.export.export import skeleton_network
 from tritforge.compress.methods.group_sparsity import every_group
 from tritforge.compress.models.model import Model
-from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode
 from tritforge.cost.cycle_model import predict
 from tritforge.errors import RecipeError
-from tritforge.network.network import TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.network import Network
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
 
@@ -47,46 +45,7 @@ class StructureCycles:
         return float(predict(lower(self._network(bitmaps), self._parameters)).cycles_per_image)
 
     def _network(self, bitmaps: Mapping[str, NDArray[np.bool_]]) -> Network:
-        """A network of this structure: cycles depend on bitmaps and bit planes alone, so trits and affine are idle."""
-        topology = self._model.topology
-        layers: list[Layer] = []
-        for node in topology.nodes:
-            if isinstance(node, ConvNode):
-                layers.append(self._convolution(node, bitmaps.get(node.name)))
-            elif isinstance(node, ClassifierNode):
-                one = np.ones(node.outputs, dtype=np.int64)
-                weights, _, bits = integer_weights(self._model.stage(node.name).linear)
-                weights = weights[:, :, None, None]
-                layers.append(Convolution(node.name, node.input, weights, bits, 1, one, 0 * one, 0, logits=True))
-            else:
-                assert isinstance(node, PoolNode)
-                one = np.ones(node.inputs, dtype=np.int64)
-                layers.append(AveragePool(node.name, node.input, one, 0 * one, 0))
-        channels, height, width = topology.image
-        zero_point = tuple(int(z) for z in self._model.zero_point.flatten())
-        spec = InputSpec(channels, height, width, PIXEL_BITS, zero_point)
-        return Network(spec, tuple(layers), self._model.activation_bits, self._group_channels, {})
-
-    def _convolution(self, node: ConvNode, bitmap: NDArray[np.bool_] | None) -> Convolution:
-        one = np.ones(node.outputs, dtype=np.int64)
-        if bitmap is None:
-            weights, _, bits = integer_weights(self._model.stage(node.name).conv)
-        else:
-            weights, bits = np.zeros((node.outputs, node.inputs, node.kernel, node.kernel), np.int16), TERNARY_BITS
-        return Convolution(
-            node.name,
-            node.input,
-            weights,
-            bits,
-            node.stride,
-            one,
-            0 * one,
-            0,
-            residual=node.residual,
-            residual_multiplier=int(node.residual is not None),
-            stored=bitmap,
-            active=() if bitmap is None else (bitmap,),
-        )
+        return skeleton_network(self._model, bitmaps, self._group_channels)
 
 
 def cycles_of_a_group(cycles: StructureCycles) -> dict[str, float]:

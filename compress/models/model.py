@@ -9,19 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tritforge.compress.layers.activations import ActivationQuantiser
-from tritforge.compress.layers.multi_bit import WEIGHT_BITS, IntegerConv2d, IntegerLinear
-from tritforge.compress.layers.ternary import TernaryConv2d, TernaryLinear
-from tritforge.compress.models.nodes import (
-    ClassifierNode,
-    ConvNode,
-    FlattenNode,
-    MaxPoolNode,
-    Node,
-    PoolNode,
-    Topology,
-)
-from tritforge.compress.models.stages import ClassifierStage, ConvStage, PoolStage
+from tritforge.compress.layers.multi_bit import WEIGHT_BITS
+from tritforge.compress.layers.ternary import TernaryConv2d
+from tritforge.compress.models.kinds import KINDS
+from tritforge.compress.models.kinds.node import FLOAT_BITS, ModelSettings
+from tritforge.compress.models.nodes import Topology
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
 
@@ -30,8 +22,6 @@ INPUT_SCALE = 1 / 64
 
 PRECISIONS = ("ternary", "float")
 END_LAYERS = ("integer", "ternary", "float")
-FLOAT_BITS = 32
-"""``activation_bits`` of maps that are not quantised."""
 LAYER_KINDS = ("plain", "brevitas")
 
 
@@ -73,40 +63,13 @@ class Model(nn.Module):
         self.fused = fused
         self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.stages = nn.ModuleDict()
+        settings = ModelSettings(
+            precision, self.activation_bits, _ternary_layer(layers), self.end_layers, end_layer_bits, fused
+        )
         for node in topology.nodes:
-            self.stages[node.name.replace(".", "_")] = self._stage(node, _ternary_layer(layers))
-
-    def _stage(self, node: Node, ternary_layer: type[nn.Module]) -> nn.Module:
-        real_maps = self.activation_bits == FLOAT_BITS
-        if isinstance(node, ClassifierNode):
-            return ClassifierStage(self._classifier(node))
-        if isinstance(node, MaxPoolNode):
-            return nn.MaxPool2d(node.kernel, node.stride, node.padding)
-        if isinstance(node, FlattenNode):
-            return nn.Sequential(nn.Flatten(), nn.Unflatten(1, (node.outputs, 1, 1)))
-        if isinstance(node, PoolNode):
-            return PoolStage(nn.Identity() if real_maps else ActivationQuantiser(self.activation_bits))
-        conv = self._convolution(node, ternary_layer)
-        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
-        if not node.rectified:
-            return ConvStage(conv, node.outputs, nn.Identity())
-        activation = nn.ReLU() if real_maps else ActivationQuantiser(self.activation_bits)
-        return ConvStage(conv, node.outputs, activation, self.fused)
-
-    def _convolution(self, node: ConvNode, ternary_layer: type[nn.Module]) -> nn.Module:
-        shape = (node.inputs, node.outputs, node.kernel, node.stride)
-        if node.ternary and self.precision == "ternary":
-            return ternary_layer(*shape)
-        if node.ternary or self.end_layers == "float":
-            return nn.Conv2d(*shape, padding=node.kernel // 2, bias=False)
-        return TernaryConv2d(*shape) if self.end_layers == "ternary" else IntegerConv2d(*shape, self.end_layer_bits)
-
-    def _classifier(self, node: ClassifierNode) -> nn.Linear:
-        if self.end_layers == "float":
-            return nn.Linear(node.inputs, node.outputs)
-        if self.end_layers == "ternary":
-            return TernaryLinear(node.inputs, node.outputs)
-        return IntegerLinear(node.inputs, node.outputs, self.end_layer_bits)
+            if KINDS.get(node.kind) is not type(node):
+                raise RecipeError(f"layer {node.name} is of kind {node.kind}; models are made of {', '.join(KINDS)}")
+            self.stages[node.name.replace(".", "_")] = node.module(settings)
 
     def why_not_integer(self) -> str | None:
         """What of the model the integer network cannot express, as a clause; None for a model that can be exported."""
@@ -132,11 +95,7 @@ class Model(nn.Module):
         """Every map by name, the centred and scaled input among them; the last entry holds logits ``(B, classes)``."""
         maps = {INPUT: (pixels.float() - self.zero_point) * INPUT_SCALE}
         for node in self.topology.nodes:
-            stage = self.stage(node.name)
-            if isinstance(node, ConvNode) and node.residual is not None:
-                maps[node.name] = stage(maps[node.input], maps[node.residual])
-            else:
-                maps[node.name] = stage(maps[node.input])
+            maps[node.name] = self.stage(node.name)(*(maps[source] for source in node.sources))
         return maps
 
     def forward(self, pixels: Tensor) -> Tensor:

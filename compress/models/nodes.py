@@ -10,70 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tritforge.compress.models.kinds.classifier import ClassifierNode
+from tritforge.compress.models.kinds.conv import ConvNode
+from tritforge.compress.models.kinds.flatten import FlattenNode
+from tritforge.compress.models.kinds.node import Node
+from tritforge.compress.models.kinds.pool import MaxPoolNode, PoolNode
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
 
-
-@dataclass(frozen=True)
-class ConvNode:
-    """A convolution padded to ``ceil(size / stride)`` pixels, its batch norm, an optional residual, one requantisation.
-
-    A layer that is not rectified has no ReLU and no requantisation: the projection of a shortcut.
-    """
-
-    name: str
-    input: str
-    inputs: int
-    outputs: int
-    kernel: int = 3
-    stride: int = 1
-    ternary: bool = True
-    residual: str | None = None
-    rectified: bool = True
-
-
-@dataclass(frozen=True)
-class PoolNode:
-    """Global average pool over ``inputs`` channels, requantised."""
-
-    name: str
-    input: str
-    inputs: int
-
-
-@dataclass(frozen=True)
-class MaxPoolNode:
-    """Largest of 3x3 pixels in steps of two, over ``inputs`` channels; ``padding`` pixels at each edge never win."""
-
-    name: str
-    input: str
-    inputs: int
-    padding: int
-    kernel: int = 3
-    stride: int = 2
-
-
-@dataclass(frozen=True)
-class FlattenNode:
-    """Every pixel of every one of ``inputs`` channels as one of ``outputs`` channels of a 1x1 map."""
-
-    name: str
-    input: str
-    inputs: int
-    outputs: int
-
-
-@dataclass(frozen=True)
-class ClassifierNode:
-    """Fully connected layer from a 1x1 map to one logit a class."""
-
-    name: str
-    input: str
-    inputs: int
-    outputs: int
-
-
-Node = ConvNode | PoolNode | MaxPoolNode | FlattenNode | ClassifierNode
+__all__ = ["ClassifierNode", "ConvNode", "FlattenNode", "MaxPoolNode", "Node", "PoolNode", "Topology"]
 
 
 @dataclass(frozen=True)
@@ -93,32 +38,18 @@ class Topology:
 
         A stage ends with its last residual, or where a max pool follows.
         """
-        ends: dict[str, tuple[str, tuple[int, int]]] = {}
+        ends: dict[int, tuple[str, tuple[int, int]]] = {}
         pooled = {node.input for node in self.nodes if isinstance(node, MaxPoolNode)}
         reduction = {INPUT: 1}
         for node in self.nodes:
-            stride = node.stride if isinstance(node, ConvNode | MaxPoolNode) else 1
-            reduction[node.name] = reduction[node.input] * stride
+            reduction[node.name] = reduction[node.input] * node.stride
             if isinstance(node, ConvNode) and (node.residual is not None or node.name in pooled):
-                ends[node.name.partition(".")[0]] = node.name, (node.outputs, reduction[node.name])
+                ends[node.stage] = node.name, (node.outputs, reduction[node.name])
         return dict(ends.values())
 
     def why_not_integer(self) -> str | None:
         """The first node that the integer network cannot express, as a clause; None where it can express them all."""
-        for node in self.nodes:
-            if isinstance(node, MaxPoolNode):
-                return f"layer {node.name} is a max pool, which the integer network does not have"
-            if isinstance(node, FlattenNode):
-                return f"layer {node.name} turns pixels into channels, which the integer network cannot"
-            if isinstance(node, ConvNode) and node.kernel not in (1, 3):
-                return (
-                    f"layer {node.name} has a {node.kernel}x{node.kernel} kernel; the integer network has 1x1 and 3x3"
-                )
-            if isinstance(node, ConvNode) and node.stride > 2:
-                return f"layer {node.name} moves by {node.stride} pixels; the integer network moves by 1 or 2"
-            if isinstance(node, ConvNode) and not node.rectified:
-                return f"layer {node.name} gives negative values, and maps of the integer network are unsigned"
-        return None
+        return next((refusal for node in self.nodes if (refusal := node.why_not_integer()) is not None), None)
 
     def grouped(self, group_channels: int) -> Topology:
         """This topology, if its ternary layers fill whole PE groups; the last group of a 1x1 layer may be ragged.

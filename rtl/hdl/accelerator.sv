@@ -4,6 +4,7 @@
 /// the reset is synchronous.
 module accelerator
   import tritforge_pkg::*;
+  import tritforge_spaces_pkg::*;
   import tritforge_descriptor_pkg::*;
 #(
   /// P: output pixels computed side by side; 4, 8, 16 or 32.
@@ -67,9 +68,9 @@ module accelerator
 
   // ---- Host. ----
   logic        prog_we;
-  logic [1:0]  prog_space;
-  logic [17:0] prog_addr;
-  logic [35:0] prog_wdata, prog_rdata;
+  space_t      prog_space;
+  logic [SpaceAddrBits-1:0] prog_addr;
+  logic [SpaceWordBits-1:0] prog_wdata, prog_rdata;
   logic [7:0]  counter_addr;
   logic [31:0] counter_rdata;
   logic        start_allowed, busy, reload, program_ready, soft_reset, stream_enable, stream_flush;

@@ -164,7 +164,7 @@ module drain
     end
 
     (* keep *) logic pooled_q;
-    always_ff @(posedge clk_i) pooled_q <= layers_i[tag[1].slot].kind == KindPool;
+    always_ff @(posedge clk_i) pooled_q <= layers_i[tag[1].slot].kind == KindAveragePool;
     assign pooled[k] = pooled_q;
   end
 

@@ -117,7 +117,7 @@ module drain_sequencer
     if (pass_ready_o) {layer_slot_q, edge_slot_q, next_slot_q} <= {3{pass_i.slot}};
     if (prepare) begin
       new_tile_q     <= next_q.index == '0;
-      pool_q         <= layer.kind == KindPool;
+      pool_q         <= layer.kind == KindAveragePool;
       first_affine_q <= AddrBits'(layer.affine_base / 16'(DrainChannels));
       prepared_q     <= '{
         slot: next_q.slot, last: next_q.last, first_tile: next_q.first_tile,

@@ -3,6 +3,7 @@
 /// The AXI4-Lite ports keep the standard's names. A soft reset reaches everything but the registers themselves.
 module host_interface
   import tritforge_registers_pkg::*;
+  import tritforge_spaces_pkg::*;
   import tritforge_windows_pkg::*;
 #(
   parameter int unsigned Pes            = 16,
@@ -41,11 +42,11 @@ module host_interface
   output logic        interrupt_o,
 
   /// Program port: see program_memories.
-  output logic        prog_we_o,
-  output logic [1:0]  prog_space_o,
-  output logic [17:0] prog_addr_o,
-  output logic [35:0] prog_wdata_o,
-  input  logic [35:0] prog_rdata_i,
+  output logic                     prog_we_o,
+  output space_t                   prog_space_o,
+  output logic [SpaceAddrBits-1:0] prog_addr_o,
+  output logic [SpaceWordBits-1:0] prog_wdata_o,
+  input  logic [SpaceWordBits-1:0] prog_rdata_i,
 
   /// Counters of the layers; data one cycle after the address.
   output logic [7:0]  layer_counter_addr_o,
@@ -88,23 +89,22 @@ module host_interface
   logic [19:2] access_word;
   logic [31:0] access_wdata, register_rdata, window_rdata, counter_rdata;
   logic [3:0]  access_strobes, counter_addr;
-  logic [6:0]  of_window, window_access_q;
+  logic [Spaces+2:0] of_window, window_access_q;
   logic        read_stall, write_stall, read_ack, read_error, write_ack, write_error, window_ack;
 
-  assign of_window = {
+  for (genvar s = 0; s < Spaces; s++) begin : gen_of_space
+    assign of_window[s] = in_window(access_word, SpaceWindows[s]);
+  end
+  assign of_window[Spaces+2:Spaces] = {
     in_window(access_word, CountersWindow) && 32'(access_word[5:2]) < Counters && !access_write,
     in_window(access_word, LayerCountersWindow) && !access_write,
-    in_window(access_word, StagingWindow),
-    in_window(access_word, WeightsWindow),
-    in_window(access_word, AffineWindow),
-    in_window(access_word, BitmapsWindow),
-    in_window(access_word, DescriptorsWindow)
+    in_window(access_word, StagingWindow)
   };
   assign of_register = access_word[19:6] == '0;
 
   always_ff @(posedge clk_i) begin
     register_access_q <= access && of_register && !rst_i;
-    window_access_q   <= {7{access && !rst_i}} & of_window;
+    window_access_q   <= {Spaces + 3{access && !rst_i}} & of_window;
     no_access_q       <= access && !of_register && of_window == '0 && !rst_i;
   end
 
@@ -169,7 +169,7 @@ module host_interface
   // State.
   logic [1:0]  state;
   logic        commit_pending, memories_open, copy_start, copy_done, commit_done, refused, rejected, core_reset, copy_we;
-  logic [1:0]  copy_space;
+  space_t      copy_space;
   logic [31:0] commit_pause;
 
   assign core_reset = rst_i || soft_reset_o;
@@ -190,7 +190,7 @@ module host_interface
     .program_ready_i,
     .copy_start_o(copy_start),
     .copy_done_i(copy_done),
-    .descriptor_written_i(copy_we && copy_space == 2'd0),
+    .descriptor_written_i(copy_we && copy_space == SpaceDescriptors),
     .state_o(state),
     .commit_pending_o(commit_pending),
     .commit_pause_o(commit_pause),
@@ -207,10 +207,10 @@ module host_interface
 
   // Memory windows and staging share the program port.
   logic        copying, window_we, entry_we;
-  logic [1:0]  window_space;
-  logic [17:0] window_addr, copy_addr;
-  logic [35:0] window_wdata, copy_wdata;
-  logic [55:0] entry_wdata, entry_rdata;
+  space_t      window_space;
+  entry_t      entry_wdata, entry_rdata;
+  logic [SpaceAddrBits-1:0] window_addr, copy_addr;
+  logic [SpaceWordBits-1:0] window_wdata, copy_wdata;
   logic [StagingAddrBits-1:0] entry_addr;
 
   memory_windows #(

@@ -2,9 +2,11 @@
 ///
 /// Port B of every memory is the program port, a 36-bit word at a time; port A is the core's. A read takes two cycles,
 /// on the program port four, as its inputs and its data are registered; so a write is done a cycle later. After a write
-/// the program port reads what it read before. A write beyond the end of a memory has no effect.
+/// the program port reads what it read before. A write beyond the end of a memory, or to an unknown space, has no effect;
+/// what is read there is any word.
 module program_memories
   import tritforge_pkg::*;
+  import tritforge_spaces_pkg::*;
 #(
   parameter int unsigned GroupChannels  = 16,
   parameter int unsigned Slots          = 4096,
@@ -22,13 +24,12 @@ module program_memories
 ) (
   input  logic clk_i,
 
-  input  logic        prog_we_i,
-  /// 0 descriptors, 1 bitmaps, 2 affine table, 3 weights.
-  input  logic [1:0]  prog_space_i,
+  input  logic                     prog_we_i,
+  input  space_t                   prog_space_i,
   /// Word: of 32 bits, two for each channel of the affine table; of 36 bits, GroupChannels / 2 for each slot.
-  input  logic [17:0] prog_addr_i,
-  input  logic [35:0] prog_wdata_i,
-  output logic [35:0] prog_rdata_o,
+  input  logic [SpaceAddrBits-1:0] prog_addr_i,
+  input  logic [SpaceWordBits-1:0] prog_wdata_i,
+  output logic [SpaceWordBits-1:0] prog_rdata_o,
 
   input  logic [DescAddrBits-1:0] desc_addr_i,
   output logic [31:0]             desc_rdata_o,
@@ -47,34 +48,25 @@ module program_memories
 );
 
   localparam int unsigned AffineWords = 2 * DrainChannels;
+  localparam int unsigned SelectBits  = $clog2(Spaces);
 
-  logic [3:0]       we;
   logic [31:0]      desc_rdata, bitmap_rdata;
   logic [AffineWords-1:0][31:0] affine_rdata;
   logic [SlotWords-1:0][35:0] slot_rdata;
 
-  logic        we_q, in_range;
-  logic [1:0]  space_q;
-  logic [17:0] addr_q;
-  logic [35:0] wdata_q;
+  logic                     we_q, to_descriptors, to_bitmaps, to_affine, to_weights;
+  space_t                   space_q;
+  logic [SpaceAddrBits-1:0] addr_q;
+  logic [SpaceWordBits-1:0] wdata_q;
 
   always_ff @(posedge clk_i) begin
     {we_q, space_q, addr_q, wdata_q} <= {prog_we_i, prog_space_i, prog_addr_i, prog_wdata_i};
   end
 
-  always_comb begin
-    unique case (space_q)
-      2'd0: in_range = 32'(addr_q) < DescriptorWords;
-      2'd1: in_range = 32'(addr_q) < BitmapWords;
-      2'd2: in_range = 32'(addr_q) < 2 * AffineChannels;
-      2'd3: in_range = 32'(addr_q) < Slots * SlotWords;
-    endcase
-  end
-
-  always_comb begin
-    we = '0;
-    we[space_q] = we_q && in_range;
-  end
+  assign to_descriptors = we_q && space_q == SpaceDescriptors && 32'(addr_q) < DescriptorWords;
+  assign to_bitmaps     = we_q && space_q == SpaceBitmaps && 32'(addr_q) < BitmapWords;
+  assign to_affine      = we_q && space_q == SpaceAffine && 32'(addr_q) < 2 * AffineChannels;
+  assign to_weights     = we_q && space_q == SpaceWeights && 32'(addr_q) < Slots * SlotWords;
 
   ram_tdp #(.Width(32), .Depth(DescriptorWords)) u_descriptors (
     .clk_i,
@@ -84,7 +76,7 @@ module program_memories
     .a_wdata_i('0),
     .a_rdata_o(desc_rdata_o),
     .b_en_i(1'b1),
-    .b_we_i(we[0]),
+    .b_we_i(to_descriptors),
     .b_addr_i(addr_q[DescAddrBits-1:0]),
     .b_wdata_i(wdata_q[31:0]),
     .b_rdata_o(desc_rdata)
@@ -98,7 +90,7 @@ module program_memories
     .a_wdata_i('0),
     .a_rdata_o(bitmap_rdata_o),
     .b_en_i(1'b1),
-    .b_we_i(we[1]),
+    .b_we_i(to_bitmaps),
     .b_addr_i(addr_q[BitmapAddrBits-1:0]),
     .b_wdata_i(wdata_q[31:0]),
     .b_rdata_o(bitmap_rdata)
@@ -113,7 +105,7 @@ module program_memories
       .a_wdata_i('0),
       .a_rdata_o(affine_rdata_o[w / 2][32 * (w % 2) +: 32]),
       .b_en_i(1'b1),
-      .b_we_i(we[2] && addr_q[2:0] == 3'(w)),
+      .b_we_i(to_affine && addr_q[2:0] == 3'(w)),
       .b_addr_i(addr_q[QuadAddrBits+2:3]),
       .b_wdata_i(wdata_q[31:0]),
       .b_rdata_o(affine_rdata[w])
@@ -129,7 +121,7 @@ module program_memories
       .a_wdata_i('0),
       .a_rdata_o(slot_rdata_o[w]),
       .b_en_i(1'b1),
-      .b_we_i(we[3] && addr_q[WordIdxBits-1:0] == WordIdxBits'(w)),
+      .b_we_i(to_weights && addr_q[WordIdxBits-1:0] == WordIdxBits'(w)),
       .b_addr_i(addr_q[SlotAddrBits+WordIdxBits-1:WordIdxBits]),
       .b_wdata_i(wdata_q),
       .b_rdata_o(slot_rdata[w])
@@ -137,12 +129,12 @@ module program_memories
   end
 
   // What the two cycles of a memory's read have to remember; the select of the words for each part that it moves.
-  logic [1:0] space_qq, space_qqq;
+  logic [SelectBits-1:0] space_qq, space_qqq;
   logic [2:0] word_qq;
   (* keep *) logic [2:0] affine_low_q, affine_high_q, weight_low_q, weight_high_q;
 
   always_ff @(posedge clk_i) begin
-    space_qq  <= space_q;
+    space_qq  <= space_q[SelectBits-1:0];
     space_qqq <= space_qq;
     word_qq   <= addr_q[2:0];
     {affine_low_q, affine_high_q, weight_low_q, weight_high_q} <= {4{word_qq}};
@@ -150,11 +142,13 @@ module program_memories
 
   always_ff @(posedge clk_i) begin
     unique case (space_qqq)
-      2'd0: prog_rdata_o <= 36'(desc_rdata);
-      2'd1: prog_rdata_o <= 36'(bitmap_rdata);
-      2'd2: prog_rdata_o <= 36'({affine_rdata[affine_high_q][31:16], affine_rdata[affine_low_q][15:0]});
-      2'd3: prog_rdata_o <= {slot_rdata[weight_high_q[WordIdxBits-1:0]][35:18],
-                             slot_rdata[weight_low_q[WordIdxBits-1:0]][17:0]};
+      SelectBits'(SpaceDescriptors): prog_rdata_o <= 36'(desc_rdata);
+      SelectBits'(SpaceBitmaps):     prog_rdata_o <= 36'(bitmap_rdata);
+      SelectBits'(SpaceAffine):
+        prog_rdata_o <= 36'({affine_rdata[affine_high_q][31:16], affine_rdata[affine_low_q][15:0]});
+      SelectBits'(SpaceWeights):
+        prog_rdata_o <= {slot_rdata[weight_high_q[WordIdxBits-1:0]][35:18],
+                         slot_rdata[weight_low_q[WordIdxBits-1:0]][17:0]};
     endcase
   end
 

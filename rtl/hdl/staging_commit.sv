@@ -1,20 +1,22 @@
 /// Staging memory, and the copier that writes its entries to the program memories, one a cycle.
 ///
 /// The host may write and read entries while nothing is copied. A copy of n entries takes n + 2 cycles.
-module staging_commit #(
+module staging_commit
+  import tritforge_spaces_pkg::*;
+#(
   /// Entries; a power of two.
   parameter int unsigned Staging = 1024,
   localparam int unsigned AddrBits = $clog2(Staging),
-  localparam int unsigned EntryBits = 56
+  localparam int unsigned EntryBits = $bits(entry_t)
 ) (
   input  logic clk_i,
   input  logic rst_i,
 
-  /// Host: an entry is {space[1:0], address[17:0], data[35:0]}; read data two cycles after the address.
-  input  logic                 entry_we_i,
-  input  logic [AddrBits-1:0]  entry_addr_i,
-  input  logic [EntryBits-1:0] entry_wdata_i,
-  output logic [EntryBits-1:0] entry_rdata_o,
+  /// Host; read data two cycles after the address.
+  input  logic                entry_we_i,
+  input  logic [AddrBits-1:0] entry_addr_i,
+  input  entry_t              entry_wdata_i,
+  output entry_t              entry_rdata_o,
 
   /// Copy entries 0 to entries_i - 1; at most Staging.
   input  logic        start_i,
@@ -24,10 +26,10 @@ module staging_commit #(
   /// The copy's last cycle.
   output logic        done_o,
 
-  output logic        prog_we_o,
-  output logic [1:0]  prog_space_o,
-  output logic [17:0] prog_addr_o,
-  output logic [35:0] prog_wdata_o
+  output logic                     prog_we_o,
+  output space_t                   prog_space_o,
+  output logic [SpaceAddrBits-1:0] prog_addr_o,
+  output logic [SpaceWordBits-1:0] prog_wdata_o
 );
 
   logic        reading_q;

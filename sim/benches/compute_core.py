@@ -16,7 +16,8 @@ import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from tritforge.overlay.descriptor import HEADER, unpack
-from tritforge.overlay.program import SPACES, OverlayProgram, load_program
+from tritforge.overlay.program import OverlayProgram, load_program
+from tritforge.overlay.spaces import TABLE
 from tritforge.sim.benches.common import start
 
 COUNTERS = ("cycles", "issued", "stall_windows", "stall_accumulators")
@@ -34,10 +35,10 @@ class TB:
     async def load(self, program: OverlayProgram) -> None:
         """Write all program memories and let the core fetch the program."""
         dut = self.dut
-        for space, name in enumerate(SPACES):
-            for address, word in enumerate(program.images[name].tolist()):
+        for space in TABLE:
+            for address, word in enumerate(program.images[space.name].tolist()):
                 dut.prog_we_i.value = 1
-                dut.prog_space_i.value = space
+                dut.prog_space_i.value = space.code
                 dut.prog_addr_i.value = address
                 dut.prog_wdata_i.value = word
                 await RisingEdge(dut.clk_i)

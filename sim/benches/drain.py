@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from tritforge.overlay.descriptor import AVERAGE_POOL, CONVOLUTION
 from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
-from tritforge.sim.benches.drain_sequencer import KIND_POOL, Layer, Ring, random_layer
+from tritforge.sim.benches.drain_sequencer import Layer, Ring, random_layer
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.map_memory import bank_addresses
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record, signed, split
@@ -75,7 +76,7 @@ class TB:
         layer = random_layer(source, self.rows, self.columns, self.pass_words, len(self.work) % 2)
         if single:
             self._single_tile(layer, single)
-        layer.fields |= {"kind": 0, "shift": source.randrange(32), "pool_outputs": 0, "logits": 0}
+        layer.fields |= {"kind": CONVOLUTION.code, "shift": source.randrange(32), "pool_outputs": 0, "logits": 0}
         layer.fields |= {"residual_multiplier": source.getrandbits(16), "outputs": 0} | fields
         blocks, height, width = (layer.fields[f"output_{name}"] for name in ("blocks", "height", "width"))
         found = None
@@ -133,7 +134,7 @@ class TB:
                 for number, sums in enumerate(part.sums):
                     channel = part.item["index"] * self.outputs + number
                     multiplier, total = work.affine[channel]
-                    total += multiplier * (pool[channel] if fields["kind"] == KIND_POOL else sums[pixel])
+                    total += multiplier * (pool[channel] if fields["kind"] == AVERAGE_POOL.code else sums[pixel])
                     if pixel == 0 and fields["logits"] and channel < -(-fields["outputs"] // 4) * 4:
                         work.logits.append(signed(total, 48))
                     if work.residual:
@@ -267,7 +268,7 @@ async def layers_leave_the_accumulators(dut, pattern: str) -> None:
         blocks = tb.add(residual=bool(logits), pool_outputs=1)
         outputs = logits * (blocks * tb.channels - 2)
         shift = 0 if logits else tb.random.randrange(32)
-        tb.add(single=blocks, kind=KIND_POOL, logits=logits, shift=shift, outputs=outputs)
+        tb.add(single=blocks, kind=AVERAGE_POOL.code, logits=logits, shift=shift, outputs=outputs)
         tb.add()
     tb.add(single=2, logits=1, shift=0, outputs=2 * tb.channels - 5)
     tb.add(residual=True)

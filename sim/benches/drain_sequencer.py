@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from tritforge.overlay.descriptor import AVERAGE_POOL
 from tritforge.overlay.parameters import TILE_SHAPES
 from tritforge.sim.benches.common import PAUSES, pause, settle, start
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record
 
 STEP = ("quad", "lane", "layer_quad", "slot", "row_end", "layer_end", "row_start", "first_tile", "lower", "right")
-KIND_POOL = 1
 
 
 @dataclass
@@ -109,7 +109,7 @@ class TB:
         dut, source = self.dut, self.random
         layers = [random_layer(source, self.rows, self.columns, self.pass_words, n % 2) for n in range(count)]
         for layer in layers[1::3]:
-            layer.fields["kind"] = KIND_POOL
+            layer.fields["kind"] = AVERAGE_POOL.code
         work = deque((layer, taken, steps) for layer in layers for taken, steps in self.steps(layer))
         to_sum = deque(taken for _, taken, _ in work)
         free, slots = 2 * self.pass_words, [0, 0]
@@ -150,7 +150,7 @@ class TB:
             free += release
             # What leaves in this cycle.
             assert dut.want_o.value == bool(current)
-            waiting = begun < complete - finished and work[0][0].fields.get("kind") != KIND_POOL
+            waiting = begun < complete - finished and work[0][0].fields.get("kind") != AVERAGE_POOL.code
             late += waiting and not current
             stepped, due = None, 0
             if step:
@@ -165,7 +165,7 @@ class TB:
                 assert work and not current and may_begin, "a pass that should not begin"
                 assert begun < complete, "a pass before its sums"
                 layer, taken, current = work.popleft()
-                if layer.fields.get("kind") == KIND_POOL:
+                if layer.fields.get("kind") == AVERAGE_POOL.code:
                     assert layers.index(layer) == done, "a pool before the layer before is done"
                 if current[0]["layer_quad"] == 0 and current[0]["first_tile"]:
                     affine.append(layer.fields["affine_base"] // 4)

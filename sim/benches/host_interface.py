@@ -16,13 +16,16 @@ from tritforge.device import protocol
 from tritforge.device.entries import entries_of
 from tritforge.errors import DeviceError
 from tritforge.overlay import register_map as rm
-from tritforge.overlay.program import SPACES
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import SPACES, TABLE
 from tritforge.sim.benches.common import start
 from tritforge.sim.host.axi_bus import AxiBus
 
-SIZES = {"descriptors": 512, "bitmaps": 32, "affine": 32, "weights": 16 * 4}
-BITS = {"descriptors": 32, "bitmaps": 32, "affine": 32, "weights": 36}
+SMALL = AcceleratorParameters(group_channels=8, slots=16, bitmap_words=32, affine_channels=16, descriptors=16)
+"""The memories of the device under test."""
+SIZES = {space.name: space.words(SMALL) for space in TABLE}
+BITS = {space.name: space.word_bits for space in TABLE}
 RELOAD = 30
 IDLE_INPUTS = (
     *("array_busy_i", "early_last_i", "late_last_i", "batch_done_i", "issue_i", "skipped_valid_i", "skipped_i"),
@@ -163,10 +166,8 @@ async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
     tb = await ready(dut)
     await tb.bus.do(protocol.open_memories())
     await tb.events()
-    windows = (rm.DESCRIPTORS, rm.BITMAPS, rm.AFFINE)
-    beyond = [w.base + 4 * SIZES[s] for w, s in zip(windows, SPACES, strict=False)]
-    beyond += [rm.WEIGHTS.base + 8 * SIZES["weights"] + 4, rm.STAGING.base + 16 * int(dut.Staging.value)]
-    beyond += [rm.STAGING.base + 12]
+    beyond = [space.offset(SIZES[space.name] + 1) - 4 for space in TABLE]
+    beyond += [rm.STAGING.base + 16 * int(dut.Staging.value), rm.STAGING.base + 12]
     for offset in beyond:
         writes = tb.writes
         assert (await tb.master.write(offset, b"\xff" * 4)).resp == AxiResp.OKAY
@@ -178,6 +179,19 @@ async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
     assert await tb.events() == rm.EVENTS_CLOSED_WRITE.mask and tb.memory["bitmaps"] == before
     await tb.master.write(rm.BITMAPS.base, b"\x12\x34\x56\x78")
     assert await tb.events() == 0 and tb.memory["bitmaps"][0] == 0x78563412
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def an_entry_of_an_unknown_space_is_not_staged(dut) -> None:
+    """Every code without a memory raises the event and leaves the entry as it was."""
+    tb = await ready(dut)
+    entry = entries_of("weights", [7], [0xABCDEF012])
+    await tb.bus.do(protocol.stage(entry))
+    for code in range(len(TABLE), 256):
+        place = (code << 24 | 5).to_bytes(4, "little")
+        assert (await tb.master.write(rm.STAGING.base + 8, place)).resp == AxiResp.OKAY
+        assert await tb.events() == rm.EVENTS_CLOSED_WRITE.mask, f"code {code}"
+    assert await tb.bus.do(protocol.read_staging(1)) == entry
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

@@ -8,24 +8,24 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.spaces import ADDRESS_BITS, SPACE_BITS, TABLE, WORD_BITS
+
 CYCLES = 4000
 
 
 class TB:
-    """A model of the four spaces, of the cycles that reads take, and of a write that is done a cycle later."""
+    """A model of the spaces, of the cycles that reads take, and of a write that is done a cycle later."""
 
     def __init__(self, dut) -> None:
         self.dut = dut
         self.random = random.Random(cocotb.RANDOM_SEED)
         self.slot_words = int(dut.GroupChannels.value) // 2
-        sizes = (
-            int(dut.Descriptors.value) * 32,
-            int(dut.BitmapWords.value),
-            int(dut.AffineChannels.value) * 2,
-            int(dut.Slots.value) * self.slot_words,
-        )
-        self.memory = [[0] * size for size in sizes]
-        self.bits = (32, 32, 32, 36)
+        names = ("group_channels", "slots", "bitmap_words", "affine_channels", "descriptors")
+        sizes = {name: int(getattr(dut, name.title().replace("_", "")).value) for name in names}
+        parameters = AcceleratorParameters(**sizes)
+        self.memory = [[0] * space.words(parameters) for space in TABLE]
+        self.bits = [space.word_bits for space in TABLE]
         self.pipes: dict[str, list[int | None]] = {}
         self.late: tuple[int, int, int] | None = None
 
@@ -37,16 +37,20 @@ class TB:
         if enable:
             self.pipes[port] = [word, *pipe[:-1]]
 
-    async def cycle(self, write: tuple[int, int, int] | None, far: bool = False) -> None:
-        """One cycle: a write or a read on the program port, and a read on each of the core's ports."""
+    async def cycle(self, write: tuple[int, int, int] | None, far: bool = False, unknown: bool = False) -> None:
+        """One cycle: a write or a read on the program port, and a read on each of the core's ports.
+
+        A ``far`` access is one beyond the end of the memory, an ``unknown`` one is to a space without a memory.
+        """
         dut, pick = self.dut, self.random.randrange
-        space = pick(4) if write is None else write[0]
+        space = pick(len(TABLE)) if write is None else write[0]
         address = pick(len(self.memory[space])) if write is None else write[1]
         if far:
-            address = pick(len(self.memory[space]), 1 << 18)
-        word = self.random.getrandbits(36) if write is None else write[2]
+            address = pick(len(self.memory[space]), 1 << ADDRESS_BITS)
+        word = self.random.getrandbits(WORD_BITS) if write is None else write[2]
         dut.prog_we_i.value = write is not None
-        dut.prog_space_i.value, dut.prog_addr_i.value, dut.prog_wdata_i.value = space, address, word
+        dut.prog_space_i.value = pick(len(TABLE), 1 << SPACE_BITS) if unknown else space
+        dut.prog_addr_i.value, dut.prog_wdata_i.value = address, word
         desc, bitmap = pick(len(self.memory[0])), pick(len(self.memory[1]))
         quad, slot = pick(len(self.memory[2]) // 8), pick(len(self.memory[3]) // self.slot_words)
         bitmap_en, slot_en = self.random.random() < 0.7, self.random.random() < 0.7
@@ -62,20 +66,21 @@ class TB:
         if self.late:
             self.memory[self.late[0]][self.late[1]] = self.late[2]
         self.expect("prog_rdata_o", self.memory[space][address % len(self.memory[space])], cycles=4)
-        if far or write:
+        outside = far or unknown
+        if outside or write:
             self.pipes["prog_rdata_o"][0] = None
-        self.late = (space, address, word & ((1 << self.bits[space]) - 1)) if write and not far else None
+        self.late = (space, address, word & ((1 << self.bits[space]) - 1)) if write and not outside else None
         await RisingEdge(dut.clk_i)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def memories_match_the_model(dut) -> None:
-    """Fill everything, then random writes, in and out of range, with reads on all ports in every cycle."""
+    """Fill everything, then random writes, some to no word of a memory, with reads on all ports in every cycle."""
     tb = TB(dut)
     Clock(dut.clk_i, 10, "ns").start()
     for space, memory in enumerate(tb.memory):
         for address in range(len(memory)):
-            word = tb.random.getrandbits(36)
+            word = tb.random.getrandbits(WORD_BITS)
             dut.prog_we_i.value, dut.prog_space_i.value = 1, space
             dut.prog_addr_i.value, dut.prog_wdata_i.value = address, word
             memory[address] = word & ((1 << tb.bits[space]) - 1)
@@ -85,6 +90,7 @@ async def memories_match_the_model(dut) -> None:
     for _ in range(4):
         await tb.cycle(None)
     for _ in range(CYCLES):
-        space = tb.random.randrange(4)
-        write = (space, tb.random.randrange(len(tb.memory[space])), tb.random.getrandbits(36))
-        await tb.cycle(write if tb.random.random() < 0.4 else None, far=tb.random.random() < 0.1)
+        space = tb.random.randrange(len(TABLE))
+        write = (space, tb.random.randrange(len(tb.memory[space])), tb.random.getrandbits(WORD_BITS))
+        far, unknown = tb.random.random() < 0.1, tb.random.random() < 0.1
+        await tb.cycle(write if tb.random.random() < 0.4 else None, far, unknown)

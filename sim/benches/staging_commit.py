@@ -7,7 +7,10 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from tritforge.overlay.spaces import ADDRESS_BITS, SPACE_BITS, WORD_BITS
 from tritforge.sim.benches.common import start
+
+ENTRY_BITS = SPACE_BITS + ADDRESS_BITS + WORD_BITS
 
 
 class TB:
@@ -48,9 +51,9 @@ class TB:
             assert dut.prog_we_o.value == writes, f"cycle {cycle} of {count}"
             if writes:
                 entry = self.entries[cycle - 2]
-                assert int(dut.prog_space_o.value) == entry >> 54
-                assert int(dut.prog_addr_o.value) == entry >> 36 & 0x3FFFF
-                assert int(dut.prog_wdata_o.value) == entry & (1 << 36) - 1
+                assert int(dut.prog_space_o.value) == entry >> WORD_BITS + ADDRESS_BITS
+                assert int(dut.prog_addr_o.value) == entry >> WORD_BITS & (1 << ADDRESS_BITS) - 1
+                assert int(dut.prog_wdata_o.value) == entry & (1 << WORD_BITS) - 1
             assert dut.done_o.value == (cycle == (count + 1 if count else 2))
             await RisingEdge(dut.clk_i)
         await ReadOnly()
@@ -65,13 +68,13 @@ async def entries_are_read_back_and_copied(dut) -> None:
     await tb.reset()
     size = len(tb.entries)
     for index in range(size):
-        await tb.write(index, tb.random.getrandbits(56))
+        await tb.write(index, tb.random.getrandbits(ENTRY_BITS))
     for index in tb.random.sample(range(size), 20):
         assert await tb.read(index) == tb.entries[index]
     for count in (0, 1, 2, tb.random.randrange(3, size), size):
         await tb.copy(count)
     for _ in range(20):
-        await tb.write(tb.random.randrange(size), tb.random.getrandbits(56))
+        await tb.write(tb.random.randrange(size), tb.random.getrandbits(ENTRY_BITS))
     await tb.copy(size)
 
 

@@ -1,6 +1,7 @@
 /// The compute core with its program memories, for benches that write programs and pixels directly.
 module core_harness
   import tritforge_pkg::*;
+  import tritforge_spaces_pkg::*;
 #(
   parameter int unsigned Pes            = 16,
   parameter int unsigned GroupChannels  = 16,
@@ -21,10 +22,10 @@ module core_harness
   input  logic clk_i,
   input  logic rst_i,
 
-  input  logic        prog_we_i,
-  input  logic [1:0]  prog_space_i,
-  input  logic [17:0] prog_addr_i,
-  input  logic [35:0] prog_wdata_i,
+  input  logic                     prog_we_i,
+  input  space_t                   prog_space_i,
+  input  logic [SpaceAddrBits-1:0] prog_addr_i,
+  input  logic [SpaceWordBits-1:0] prog_wdata_i,
 
   input  logic reload_i,
   output logic program_ready_o,

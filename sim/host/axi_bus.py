@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from cocotbext.axi import AxiLiteMaster, AxiResp
 
-from tritforge.device.protocol import BusWords, Steps, Value, drive_async
+from tritforge.device.protocol import Steps, Value, drive_async
 from tritforge.errors import DeviceError
+from tritforge.overlay.spaces import BusWords
 
 
 class AxiBus:

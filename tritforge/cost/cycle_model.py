@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from tritforge.cost.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
 from tritforge.cost.input_timing import InputTiming
 from tritforge.network.pe_groups import TAPS
-from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
+from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, kind_of, unpack
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram
 
@@ -206,7 +206,7 @@ def layer_shape(program: HasWords, layers: list[dict[str, int]], index: int) -> 
         input_rows=(factor, 1 if fields["pointwise"] and factor == 1 else 2) if follows("input") else None,
         residual_rows=(residual_factor, residual_factor) if follows("residual") else None,
         quad_reads=_quad_reads(parameters, fields, pass_words) if fields["residual"] else (),
-        waits_for_end=fields["kind"] == 1,
+        waits_for_end=kind_of(fields, str(index)).waits_for_end,
     )
 
 

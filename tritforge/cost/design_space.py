@@ -10,10 +10,9 @@ from typing import Any
 from tritforge.cost.cycle_model import predict
 from tritforge.cost.energy_model import energy
 from tritforge.network.network import Network
-from tritforge.overlay.descriptor import FRAME_WORDS
 from tritforge.overlay.lowering import lower, smallest_depths
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.overlay.program import WORD_BITS
+from tritforge.overlay.spaces import TABLE
 
 ASSUMED_MHZ = 100
 """Clock for rates: assumed, nothing was placed for 7-series."""
@@ -60,15 +59,10 @@ def model(network: Network, parameters: AcceleratorParameters) -> Row:
 
 def memory_bits(parameters: AcceleratorParameters) -> int:
     """Bits of program memories, feature-map banks and accumulators; staging and pool sums are left out."""
-    words = {
-        "slots": parameters.words_per_slot * WORD_BITS["weights"],
-        "bitmap_words": WORD_BITS["bitmaps"],
-        "affine_channels": 2 * WORD_BITS["affine"],
-        "descriptors": WORD_BITS["descriptors"] * FRAME_WORDS,
-        "feature_words": parameters.pes * parameters.group_channels * parameters.activation_bits,
-    }
-    depths = sum(getattr(parameters, name) * bits for name, bits in words.items())
-    return depths + parameters.pes * 2 * parameters.pass_outputs * parameters.accumulator_bits
+    program = sum(space.words(parameters) * space.word_bits for space in TABLE)
+    maps = parameters.feature_words * parameters.group_channels * parameters.activation_bits
+    sums = 2 * parameters.pass_outputs * parameters.accumulator_bits
+    return program + parameters.pes * (maps + sums)
 
 
 def pareto(rows: Iterable[Mapping[str, Any]], objectives: Sequence[str]) -> list[int]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
 from tritforge.network.pe_groups import TAPS
-from tritforge.overlay.descriptor import FRAME_WORDS, KIND_CONVOLUTION, LAYER, unpack
+from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, kind_of, unpack
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram
 
@@ -103,8 +103,8 @@ def activity(program: OverlayProgram) -> Activity:
     stored_bits = max(channels, parameters.group_channels) * height * width * parameters.activation_bits
     results = RESULT_BITS * (1 + program.classes)
     total = Activity(feature_write_bits=stored_bits, stream_bits=image_bits + results)
-    for layer in frames:
-        total += _layer_activity(program, layer)
+    for name, layer in zip(program.layer_names, frames, strict=True):
+        total += _layer_activity(program, layer, kind_of(layer, name).issues_groups)
     return total
 
 
@@ -133,17 +133,16 @@ def _addition(bits: int) -> float:
     return ADD_8 + (bits - 8) * (ADD_32 - ADD_8) / 24
 
 
-def _layer_activity(program: OverlayProgram, layer: dict[str, int]) -> Activity:
+def _layer_activity(program: OverlayProgram, layer: dict[str, int], issues_groups: bool) -> Activity:
     parameters = program.parameters
     pes, lanes, bits = parameters.pes, parameters.group_channels, parameters.activation_bits
     tiles = layer["tiles_y"] * layer["tiles_x"]
     word = lanes * bits
-    convolution = layer["kind"] == KIND_CONVOLUTION
     words = layer["groups"] * layer["planes"] * layer["output_blocks"]
     first = layer["bitmap_base"]
     active = program.images["bitmaps"][first : first + words] & np.uint64((1 << lanes) - 1)
     issued = sum(int(bitmap).bit_count() for bitmap in active.tolist())
-    loads = _loads(layer, parameters, active) if convolution else []
+    loads = _loads(layer, parameters, active) if issues_groups else []
     taken = sum(_window_words(layer, parameters, group) for group in loads)
     outputs = layer["output_height"] * layer["output_width"] * layer["outputs"]
     written = 0 if layer["logits"] else tiles * pes * layer["output_blocks"] * word

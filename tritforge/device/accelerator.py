@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from tritforge.device import protocol
 from tritforge.device.apply import AppliedUpdate, apply_update
-from tritforge.device.entries import Words
 from tritforge.device.protocol import Bus, Steps, Value, drive
 from tritforge.device.streams import Result, Streams, image_beats
 from tritforge.device.update import Lower, PreparedUpdate, prepare_update
@@ -25,6 +24,7 @@ from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram
 from tritforge.overlay.register_map import State
+from tritforge.overlay.spaces import Words
 
 
 class Accelerator:

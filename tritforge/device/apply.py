@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 
 from tritforge.device import protocol
-from tritforge.device.entries import Entries, of_spaces, words_of
+from tritforge.device.entries import of_spaces, words_of
 from tritforge.device.protocol import Steps
 from tritforge.device.update import PreparedUpdate
 from tritforge.errors import DeviceError, PatchError
 from tritforge.overlay.register_map import State
+from tritforge.overlay.spaces import Entries
 
 Mode = Literal["staged", "stopped"]
 

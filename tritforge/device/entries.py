@@ -6,25 +6,18 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tritforge.errors import PatchError
-from tritforge.overlay.program import SPACES, OverlayProgram
-
-Words = NDArray[np.uint64]
-
-ENTRY = np.dtype([("space", "u1"), ("address", "<u4"), ("word", "<u8")])
-"""A word and its place: index into ``SPACES``, word address, and up to 36 bits of content."""
-
-Entries = np.ndarray
-"""One row of ``ENTRY``."""
+from tritforge.overlay.program import OverlayProgram
+from tritforge.overlay.spaces import ENTRY, SPACES, TABLE, Entries, Words, space_named
 
 
 def entries_of(space: str, addresses: ArrayLike, words: ArrayLike) -> Entries:
     """Entries of one memory space."""
     places = np.asarray(addresses)
     entries = np.zeros(places.size, dtype=ENTRY)
-    entries["space"], entries["address"], entries["word"] = SPACES.index(space), places, words
+    entries["space"], entries["address"], entries["word"] = space_named(space).code, places, words
     return entries
 
 
@@ -47,18 +40,18 @@ def plan_words(old: OverlayProgram, new: OverlayProgram) -> Entries:
 def words_of(program: OverlayProgram, places: Entries) -> Words:
     """Words of ``program`` at the places of ``places``, in their order."""
     words = np.zeros(places.size, dtype=np.uint64)
-    for index, space in enumerate(SPACES):
-        chosen = places["space"] == index
-        words[chosen] = program.images[space][places["address"][chosen]]
+    for space in TABLE:
+        chosen = places["space"] == space.code
+        words[chosen] = program.images[space.name][places["address"][chosen]]
     return words
 
 
 def of_spaces(entries: Entries) -> Iterator[tuple[str, Entries]]:
     """The entries of each space that has any, with its name."""
-    for index, space in enumerate(SPACES):
-        chosen = entries[entries["space"] == index]
+    for space in TABLE:
+        chosen = entries[entries["space"] == space.code]
         if chosen.size:
-            yield space, chosen
+            yield space.name, chosen
 
 
 def runs(addresses: ArrayLike) -> Iterator[tuple[int, slice]]:

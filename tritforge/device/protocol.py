@@ -15,27 +15,26 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from tritforge.device.entries import ENTRY, Entries, Words, of_spaces, runs
+from tritforge.device.entries import of_spaces, runs
 from tritforge.errors import DeviceError
 from tritforge.overlay import register_map as rm
-from tritforge.overlay.program import SPACES, WORD_BITS, OverlayProgram
+from tritforge.overlay.program import OverlayProgram
 from tritforge.overlay.register_map import Register, State
-
-BusWords = NDArray[np.uint32]
-"""32-bit words as they go over the bus."""
+from tritforge.overlay.spaces import (
+    ENTRY,
+    ENTRY_BUS_WORDS,
+    SPACES,
+    BusWords,
+    Entries,
+    Words,
+    entries_from_bus,
+    entries_to_bus,
+    space_named,
+)
 
 Value = TypeVar("Value")
-
-WINDOWS = {space: getattr(rm, space.upper()) for space in SPACES}
-BUS_WORDS = {space: -(-bits // 32) for space, bits in WORD_BITS.items()}
-"""Bus words of a word of each memory space."""
-
-STAGED_WORDS = 4
-"""Bus words from one staging entry to the next; the last of them holds nothing."""
-SPACE_SHIFT = 24
-ADDRESS_MASK = (1 << 18) - 1
 
 COUNTERS = tuple(register for register in Register if Register.CYCLES <= register <= Register.LAST_LATENCY)
 LAYER_COUNTERS = ("cycles", "issued", "stall_windows", "stall_accumulators")
@@ -193,22 +192,19 @@ def capabilities() -> Steps[dict[str, int]]:
 def write_words(space: str, addresses: ArrayLike, words: ArrayLike) -> Steps[None]:
     """Write ``words`` to ``addresses`` of ``space``; raises DeviceError when the memory is closed or too small."""
     yield from _clear(rm.EVENTS_CLOSED_WRITE)
-    width = BUS_WORDS[space]
-    parts = _bus_words(np.asarray(words, dtype=np.uint64), width)
+    memory, content = space_named(space), np.asarray(words, dtype=np.uint64)
     for first, stretch in runs(addresses):
-        yield Write(WINDOWS[space].base + 4 * width * first, parts[stretch].reshape(-1))
+        yield Write(memory.offset(first), memory.to_bus(content[stretch]))
     if (yield from _event(rm.EVENTS_CLOSED_WRITE)):
         raise DeviceError(f"the memory {space} is closed or too small; nothing was written to some of the addresses")
 
 
 def read_words(space: str, addresses: ArrayLike) -> Steps[Words]:
     """Words at ``addresses`` of ``space``, in their order; in any state, neighbours together."""
-    width = BUS_WORDS[space]
-    words = np.zeros(np.size(addresses), dtype=np.uint64)
+    memory, words = space_named(space), np.zeros(np.size(addresses), dtype=np.uint64)
     for first, stretch in runs(addresses):
         count = stretch.stop - stretch.start
-        got = yield Read(WINDOWS[space].base + 4 * width * first, width * count)
-        words[stretch] = _whole_words(got.reshape(count, width))
+        words[stretch] = memory.from_bus((yield Read(memory.offset(first), memory.bus_words * count)))
     return words
 
 
@@ -258,10 +254,8 @@ def activate(next_version: int) -> Steps[None]:
 def stage(entries: Entries) -> Steps[None]:
     """Write ``entries`` to the staging memory from its first on, and say how many it holds; the array runs on."""
     yield from _clear(rm.EVENTS_CLOSED_WRITE)
-    places = entries["space"].astype(np.uint64) << np.uint64(SPACE_SHIFT) | entries["address"]
-    rows = np.column_stack([_bus_words(entries["word"], 2), places.astype(np.uint32)])
-    for index, row in enumerate(rows):
-        yield Write(rm.STAGING.base + 4 * STAGED_WORDS * index, row)
+    for index, row in enumerate(entries_to_bus(entries)):
+        yield Write(rm.STAGING.base + 4 * ENTRY_BUS_WORDS * index, row)
     if (yield from _event(rm.EVENTS_CLOSED_WRITE)):
         raise DeviceError(f"{entries.size} entries do not fit the staging memory")
     yield from write_register(Register.STAGED, entries.size)
@@ -269,12 +263,10 @@ def stage(entries: Entries) -> Steps[None]:
 
 def read_staging(count: int) -> Steps[Entries]:
     """The first ``count`` entries of the staging memory."""
-    entries = np.zeros(count, dtype=ENTRY)
-    if count:
-        rows = (yield Read(rm.STAGING.base, STAGED_WORDS * count)).reshape(count, STAGED_WORDS)
-        entries["word"] = _whole_words(rows[:, :2])
-        entries["space"], entries["address"] = rows[:, 2] >> SPACE_SHIFT, rows[:, 2] & ADDRESS_MASK
-    return entries
+    if not count:
+        return np.zeros(0, dtype=ENTRY)
+    words = yield Read(rm.STAGING.base, ENTRY_BUS_WORDS * count)
+    return entries_from_bus(words.reshape(count, ENTRY_BUS_WORDS))
 
 
 def commit(next_version: int) -> Steps[int]:
@@ -364,15 +356,3 @@ def _wait(register: Register, reached: Callable[[int], bool], failure: str) -> S
         if reached((yield from read_register(register))):
             return
     raise DeviceError(failure)
-
-
-def _bus_words(words: Words, width: int) -> BusWords:
-    """Bus words ``(words, width)`` of whole words, the lowest first."""
-    return np.ascontiguousarray(words, dtype="<u8").view("<u4").reshape(-1, 2)[:, :width]
-
-
-def _whole_words(parts: BusWords) -> Words:
-    """Inverse of :func:`_bus_words`."""
-    whole = np.zeros((len(parts), 2), dtype="<u4")
-    whole[:, : parts.shape[1]] = parts
-    return whole.view("<u8").reshape(-1).astype(np.uint64)

@@ -20,7 +20,7 @@ from enum import Enum, auto
 import numpy as np
 
 from tritforge.device.accelerator import Accelerator
-from tritforge.device.protocol import COUNTERS, WINDOWS, BusWords
+from tritforge.device.protocol import COUNTERS
 from tritforge.device.reference.array import Array
 from tritforge.device.reference.core import Core
 from tritforge.device.reference.image_input import ImageInput
@@ -33,8 +33,8 @@ from tritforge.errors import DeviceError
 from tritforge.overlay import register_map as rm
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import BusWords
 
-WINDOW_WORDS = {**WINDOWS, "staging": rm.STAGING, "layer counters": rm.LAYER_COUNTERS}
 REGISTERS = {int(register): register for register in Register}
 
 
@@ -99,7 +99,7 @@ class ReferenceDevice:
 
     def read(self, offset: int, count: int) -> BusWords:
         """Read bus words; raises DeviceError where the hardware answers with SLVERR."""
-        for name, window in WINDOW_WORDS.items():
+        for name, window in rm.WINDOWS.items():
             first = (offset - window.base) // 4
             if first >= 0 and first + count <= window.words:
                 self._wait_for_copy()
@@ -110,9 +110,9 @@ class ReferenceDevice:
 
     def write(self, offset: int, words: BusWords) -> None:
         """Write bus words; raises DeviceError where the hardware answers with SLVERR."""
-        for name, window in WINDOW_WORDS.items():
+        for name, window in rm.WINDOWS.items():
             first = (offset - window.base) // 4
-            if first >= 0 and first + words.size <= window.words and name != "layer counters":
+            if first >= 0 and first + words.size <= window.words and name != "layer_counters":
                 self._wait_for_copy()
                 if not self._write_window(name, first, words):
                     self.registers.tell(rm.EVENTS_CLOSED_WRITE)
@@ -130,7 +130,7 @@ class ReferenceDevice:
     def _read_window(self, name: str, first: int, count: int) -> BusWords:
         if name == "staging":
             return self.staging.read_bus(first, count)
-        if name == "layer counters":
+        if name == "layer_counters":
             flat = [count for layer in self._counters.layers for count in layer]
             return np.array(flat[first : first + count], dtype=np.uint32)
         return self.memories.read_bus(name, first, count)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tritforge.device.entries import Entries, plan_words
+from tritforge.device.entries import plan_words
 from tritforge.network.network import Network
 from tritforge.overlay.program import OverlayProgram
+from tritforge.overlay.spaces import Entries
 from tritforge.patches.patch import apply_to_network, network_version
 
 Lower = Callable[[Network], OverlayProgram]

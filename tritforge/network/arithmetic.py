@@ -56,6 +56,26 @@ def affine(accumulator: NDArray[np.int64], multiplier: NDArray[np.int64], bias: 
     return multiplier[None, :, None, None] * accumulator + bias[None, :, None, None]
 
 
+def output_size(size: int, stride: int) -> int:
+    """Rows or columns that a convolution with padding ``K // 2`` gives."""
+    return (size - 1) // stride + 1
+
+
+def convolve(source: NDArray[np.int64], weights: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
+    """Exact convolution with zero padding ``K // 2``: ``(B, C, H, W)`` with ``(N, C, K, K)`` to ``(B, N, H', W')``."""
+    kernel = weights.shape[2]
+    pad = kernel // 2
+    padded = np.pad(source, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride]
+    batch, channels, rows, columns = windows.shape[:4]
+    # float64 is exact here: sums stay far below 2**53, and its matrix product is the fast one.
+    patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(batch * rows * columns, channels * kernel * kernel)
+    outputs = weights.shape[0]
+    product = patches.astype(np.float64) @ weights.reshape(outputs, -1).T.astype(np.float64)
+    return np.rint(product).astype(np.int64).reshape(batch, rows, columns, outputs).transpose(0, 3, 1, 2)
+
+
 def fold_affine(
     scale: NDArray[np.float64],
     offset: NDArray[np.float64],

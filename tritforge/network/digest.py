@@ -4,9 +4,9 @@ SHA-256 over, in this order:
 
 1. the line ``tritforge network 1`` and a newline;
 2. :func:`network_structure` as canonical JSON (ASCII, keys sorted, no spaces) and a newline;
-3. for each layer in order: the weights ``(N, C, K, K)`` as 16-bit integers, the multipliers and the biases as 64-bit
-   integers, the stored bitmap and each active bitmap as one byte (0 or 1) a group. All little-endian, in C order;
-   what a layer does not have is left out.
+3. for each layer in order the arrays that its kind gives: the weights ``(N, C, K, K)`` as 16-bit integers, the
+   multipliers and the biases as 64-bit integers, the stored bitmap and each active bitmap as one byte (0 or 1) a group.
+   All little-endian, in C order; what a layer does not have is left out.
 
 Provenance and file layout take no part.
 """
@@ -18,9 +18,7 @@ import json
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from tritforge.network.network import AveragePool, Convolution, Layer, Network
+from tritforge.network.network import Network
 
 _TITLE = b"tritforge network 1\n"
 _KNOWN: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
@@ -39,13 +37,8 @@ def _digest(network: Network) -> str:
     digest = hashlib.sha256(_TITLE)
     digest.update(canonical_json(network_structure(network)).encode("ascii") + b"\n")
     for layer in network.layers:
-        if isinstance(layer, Convolution):
-            digest.update(layer.weights.astype("<i2").tobytes())
-        digest.update(layer.multiplier.astype("<i8").tobytes())
-        digest.update(layer.bias.astype("<i8").tobytes())
-        if isinstance(layer, Convolution) and layer.stored is not None:
-            for bitmap in (layer.stored, *layer.active):
-                digest.update(bitmap.astype(np.uint8).tobytes())
+        for values in layer.digest_arrays():
+            digest.update(values.tobytes())
     return digest.hexdigest()
 
 
@@ -62,30 +55,10 @@ def network_structure(network: Network) -> dict[str, Any]:
             "width": int(spec.width),
             "zero_point": [int(value) for value in spec.zero_point],
         },
-        "layers": [_layer_structure(layer) for layer in network.layers],
+        "layers": [layer.structure() for layer in network.layers],
     }
 
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces, in ASCII; refuses NaN and infinity with a ``ValueError``."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _layer_structure(layer: Layer) -> dict[str, Any]:
-    if isinstance(layer, AveragePool):
-        return {"type": "average_pool", "name": layer.name, "input": layer.input, "shift": int(layer.shift)}
-    return {
-        "type": "convolution",
-        "name": layer.name,
-        "input": layer.input,
-        "outputs": layer.outputs,
-        "inputs": layer.inputs,
-        "kernel": layer.kernel,
-        "stride": int(layer.stride),
-        "weight_bits": int(layer.weight_bits),
-        "shift": int(layer.shift),
-        "residual": layer.residual,
-        "residual_multiplier": int(layer.residual_multiplier),
-        "logits": bool(layer.logits),
-        "active": len(layer.active),
-    }

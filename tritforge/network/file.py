@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +20,18 @@ from numpy.typing import NDArray
 from tritforge.errors import NetworkError
 from tritforge.files import atomic_write
 from tritforge.network.digest import canonical_json, network_digest, network_structure
-from tritforge.network.network import MAX_GROUP_CHANNELS, AveragePool, Convolution, InputSpec, Layer, Network
-from tritforge.network.pe_groups import channels_per_group
-from tritforge.network.trit_order import layer_trits, stored_trit_count, weights_from_trits
-from tritforge.network.trit_packing import (
-    TRITS_PER_BYTE,
-    pack_bitmap,
-    pack_trits,
-    packed_length,
-    unpack_bitmap,
-    unpack_trits,
-)
+from tritforge.network.document import Budget, Fetch, LayerReader, Record
+from tritforge.network.kinds import KINDS
+from tritforge.network.layer import INPUT, InputSpec, Layer
+from tritforge.network.network import MAX_GROUP_CHANNELS, Network
 
 __all__ = ["SCHEMA", "load_network", "network_digest", "save_network"]
 
 SCHEMA = 1
 METADATA_KEY = "tritforge"
 TRIT_ORDER = "output channel, stored group, tap, channel lane"
-MAX_WEIGHTS = 1 << 26
-"""Weights that a file may claim, over all layers: a bound on what loading allocates."""
 
-_MAX_INTEGER = (1 << 31) - 1
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "I16": np.dtype("<i2"), "I64": np.dtype("<i8")}
-Fetch = Callable[[str, str, "tuple[int, ...]"], "NDArray[Any]"]
 
 
 def save_network(path: str | os.PathLike[str], network: Network) -> None:
@@ -61,7 +49,7 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
     }
     tensors: dict[str, NDArray[Any]] = {}
     for layer in network.layers:
-        for field, values in _layer_tensors(layer, network.group_channels).items():
+        for field, values in layer.tensors(network.group_channels).items():
             tensors[f"{layer.name}.{field}"] = np.ascontiguousarray(values)
     try:
         content = safetensors.numpy.save(tensors, metadata={METADATA_KEY: canonical_json(document)})
@@ -82,7 +70,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         raise NetworkError(f"{name}: there is no such network file")
     try:
         with safetensors.safe_open(name, framework="numpy") as handle:
-            document = _Record(name, "", _metadata(name, handle.metadata()))
+            document = Record(name, "", _metadata(name, handle.metadata()))
             expected = set(handle.keys())
             network = _read(document, _fetcher(name, handle, expected))
     except (OSError, safetensors.SafetensorError) as error:
@@ -97,19 +85,6 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     if claimed != network_digest(network):
         raise NetworkError(f"{name}: digest is {claimed}, but its integers give {network_digest(network)}")
     return network
-
-
-def _layer_tensors(layer: Layer, group_channels: int) -> dict[str, NDArray[Any]]:
-    tensors: dict[str, NDArray[Any]] = {
-        "multiplier": layer.multiplier.astype("<i2"),
-        "bias": layer.bias.astype("<i8"),
-    }
-    if isinstance(layer, AveragePool):
-        return tensors
-    if layer.stored is None:
-        return tensors | {"weights": layer.weights.astype("<i2")}
-    tensors |= {"trits": pack_trits(layer_trits(layer, group_channels)), "stored": pack_bitmap(layer.stored)}
-    return tensors | {f"active{index}": pack_bitmap(bitmap) for index, bitmap in enumerate(layer.active)}
 
 
 def _metadata(name: str, metadata: dict[str, str] | None) -> Any:
@@ -136,44 +111,7 @@ def _fetcher(name: str, handle: Any, expected: set[str]) -> Fetch:
     return fetch
 
 
-class _Record:
-    """A JSON object read key by key; what is missing, of the wrong kind or left over is named."""
-
-    def __init__(self, file: str, path: str, value: Any) -> None:
-        self.file, self.path = file, path
-        if not isinstance(value, dict):
-            raise NetworkError(f"{file}: {path or 'metadata'} must be an object")
-        self.rest = dict(value)
-
-    def take(self, key: str, allowed: str, holds: Callable[[Any], bool]) -> Any:
-        if key not in self.rest:
-            raise NetworkError(f"{self.file}: {self.path}{key} is missing")
-        value = self.rest.pop(key)
-        if not holds(value):
-            raise NetworkError(f"{self.file}: {self.path}{key} is {_short(value)}; allowed is {allowed}")
-        return value
-
-    def integer(self, key: str, low: int = 0, high: int = _MAX_INTEGER) -> int:
-        value = self.take(key, f"an integer from {low} to {high}", lambda x: type(x) is int and low <= x <= high)
-        return int(value)
-
-    def text(self, key: str) -> str:
-        return str(self.take(key, "a string", lambda x: isinstance(x, str)))
-
-    def record(self, key: str) -> _Record:
-        return _Record(self.file, f"{self.path}{key}.", self.take(key, "an object", lambda x: isinstance(x, dict)))
-
-    def end(self) -> None:
-        if self.rest:
-            raise NetworkError(f"{self.file}: {self.path}{min(self.rest)} is an unknown key")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _read(document: _Record, fetch: Fetch) -> Network:
+def _read(document: Record, fetch: Fetch) -> Network:
     document.take("schema", str(SCHEMA), lambda x: type(x) is int and x == SCHEMA)
     document.take("trit_order", repr(TRIT_ORDER), lambda x: x == TRIT_ORDER)
     group_channels = document.integer("group_channels", 1, MAX_GROUP_CHANNELS)
@@ -188,81 +126,15 @@ def _read(document: _Record, fetch: Fetch) -> Network:
     )
     spec.end()
     layers: list[Layer] = []
-    channels = {"input": image.channels}
-    budget = MAX_WEIGHTS
+    channels, budget = {INPUT: image.channels}, Budget()
+    kinds = " or ".join(map(repr, KINDS))
     for index, value in enumerate(document.take("layers", "a list", lambda x: isinstance(x, list))):
-        record = _Record(document.file, f"layers[{index}].", value)
-        kind = record.take("type", "'convolution' or 'average_pool'", lambda x: x in ("convolution", "average_pool"))
-        if kind == "average_pool":
-            layers.append(_read_pool(record, fetch, channels))
-        else:
-            layer = _read_convolution(record, fetch, group_channels, budget)
-            channels[layer.name] = layer.outputs
-            budget -= layer.weights.size
-            layers.append(layer)
+        record = Record(document.file, f"layers[{index}].", value)
+        kind = KINDS[record.take("type", kinds, lambda x: isinstance(x, str) and x in KINDS)]
+        layer = kind.read(LayerReader(record, fetch, group_channels, channels, budget))
         record.end()
+        channels[layer.name] = layer.multiplier.size
+        layers.append(layer)
     activation_bits = document.integer("activation_bits")
     provenance = document.take("provenance", "an object", lambda x: isinstance(x, dict))
     return Network(image, tuple(layers), activation_bits, group_channels, provenance)
-
-
-def _read_pool(record: _Record, fetch: Fetch, channels: dict[str, int]) -> AveragePool:
-    name, source = record.text("name"), record.text("input")
-    if source not in channels:
-        raise NetworkError(f"{record.file}: {record.path}input is {source!r}, which no earlier layer gives")
-    count = channels[name] = channels[source]
-    return AveragePool(
-        name=name,
-        input=source,
-        multiplier=fetch(f"{name}.multiplier", "I16", (count,)).astype(np.int64),
-        bias=fetch(f"{name}.bias", "I64", (count,)).astype(np.int64),
-        shift=record.integer("shift"),
-    )
-
-
-def _read_convolution(record: _Record, fetch: Fetch, group_channels: int, budget: int) -> Convolution:
-    name, file = record.text("name"), record.file
-    outputs, inputs = record.integer("outputs", 1), record.integer("inputs", 1)
-    kernel = record.take("kernel", "1 or 3", lambda x: type(x) is int and x in (1, 3))
-    if outputs * inputs * kernel * kernel > budget:
-        raise NetworkError(f"{file}: {record.path}outputs and inputs claim more than {MAX_WEIGHTS} weights in all")
-    weight_bits, active_count = record.integer("weight_bits"), record.integer("active", 0, 255)
-    stored: NDArray[np.bool_] | None = None
-    active: list[NDArray[np.bool_]] = []
-    if active_count:
-        shape = (outputs, -(-inputs // channels_per_group(kernel, group_channels)))
-
-        def bitmap(field: str) -> NDArray[np.bool_]:
-            packed = fetch(f"{name}.{field}", "U8", (packed_length(shape[0] * shape[1], 8),))
-            return _unpacked(file, f"{name}.{field}", unpack_bitmap, packed, shape)
-
-        stored = bitmap("stored")
-        active = [bitmap(f"active{index}") for index in range(active_count)]
-        count = stored_trit_count(stored, inputs, kernel, group_channels)
-        packed = fetch(f"{name}.trits", "U8", (packed_length(count, TRITS_PER_BYTE),))
-        trits = _unpacked(file, f"{name}.trits", unpack_trits, packed, count)
-        weights = weights_from_trits(trits, stored, inputs, kernel, group_channels)
-    else:
-        weights = fetch(f"{name}.weights", "I16", (outputs, inputs, kernel, kernel)).astype(np.int16)
-    return Convolution(
-        name=name,
-        input=record.text("input"),
-        weights=weights,
-        weight_bits=weight_bits,
-        stride=record.integer("stride"),
-        multiplier=fetch(f"{name}.multiplier", "I16", (outputs,)).astype(np.int64),
-        bias=fetch(f"{name}.bias", "I64", (outputs,)).astype(np.int64),
-        shift=record.integer("shift"),
-        residual=record.take("residual", "a string or null", lambda x: x is None or isinstance(x, str)),
-        residual_multiplier=record.integer("residual_multiplier"),
-        logits=record.take("logits", "true or false", lambda x: isinstance(x, bool)),
-        stored=stored,
-        active=tuple(active),
-    )
-
-
-def _unpacked(file: str, tensor: str, unpack: Callable[..., Any], packed: NDArray[np.uint8], size: Any) -> Any:
-    try:
-        return unpack(packed, size)
-    except ValueError as error:
-        raise NetworkError(f"{file}: tensor {tensor!r} {error}") from error

@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
 from tritforge.network.network import Convolution, Network
-from tritforge.network.pe_groups import group_trits, group_weights, ungroup_weights
-
-
-def stored_trit_count(stored: NDArray[np.bool_], inputs: int, kernel: int, group_channels: int) -> int:
-    """Trits in the stored groups of one layer; ``stored`` is its bitmap ``(N, G)``."""
-    return int((stored * group_trits(inputs, kernel, group_channels)).sum())
+from tritforge.network.stored_trits import stored_trit_count, trits_of_weights, weights_of_trits
 
 
 def trit_count(network: Network) -> int:
@@ -32,18 +27,7 @@ def trit_count(network: Network) -> int:
 
 def layer_trits(layer: Convolution, group_channels: int) -> NDArray[np.int8]:
     """Trits of one ternary layer's stored groups in order, one row of -1, 0 and 1."""
-    lanes = _stored_lanes(_stored(layer), layer.inputs, layer.kernel, group_channels)
-    return group_weights(layer.weights, group_channels)[lanes].astype(np.int8)
-
-
-def weights_from_trits(
-    trits: NDArray[np.int8], stored: NDArray[np.bool_], inputs: int, kernel: int, group_channels: int
-) -> NDArray[np.int16]:
-    """Inverse of :func:`layer_trits`: weights ``(N, inputs, kernel, kernel)``, zero outside the stored groups."""
-    lanes = _stored_lanes(stored, inputs, kernel, group_channels)
-    groups = np.zeros(lanes.shape, dtype=np.int16)
-    groups[lanes] = trits
-    return ungroup_weights(groups, inputs, kernel)
+    return trits_of_weights(layer.weights, _stored(layer), group_channels)
 
 
 def network_trits(network: Network) -> NDArray[np.int8]:
@@ -66,7 +50,7 @@ def layers_with_trits(network: Network, trits: NDArray[np.int8]) -> dict[str, Co
     for layer in network.ternary_layers():
         stored = _stored(layer)
         end = start + stored_trit_count(stored, layer.inputs, layer.kernel, network.group_channels)
-        weights = weights_from_trits(trits[start:end], stored, layer.inputs, layer.kernel, network.group_channels)
+        weights = weights_of_trits(trits[start:end], stored, layer.inputs, layer.kernel, network.group_channels)
         replaced[layer.name] = replace(layer, weights=weights)
         start = end
     return replaced
@@ -84,9 +68,3 @@ def with_trits(network: Network, trits: NDArray[np.int8]) -> Network:
 def _stored(layer: Convolution) -> NDArray[np.bool_]:
     assert layer.stored is not None, "a ternary layer has a stored bitmap"
     return layer.stored
-
-
-def _stored_lanes(stored: NDArray[np.bool_], inputs: int, kernel: int, group_channels: int) -> NDArray[np.bool_]:
-    """``(N, G, 9, C_g)``: lanes that hold a real weight of a stored group."""
-    real = group_weights(np.ones((1, inputs, kernel, kernel), dtype=np.bool_), group_channels)
-    return real & stored[:, :, None, None]

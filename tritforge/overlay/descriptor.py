@@ -16,8 +16,28 @@ from tritforge.errors import ProgramError
 FRAME_WORDS = 32
 USED_WORDS = 16
 
-KIND_CONVOLUTION = 0
-KIND_POOL = 1
+
+@dataclass(frozen=True)
+class DescriptorKind:
+    """What the accelerator can be told to do with a layer.
+
+    Attributes:
+        name: in the RTL and in sentences.
+        code: the descriptor's ``kind``; codes count from 0 in the order of the table.
+        issues_groups: groups are issued, each on the windows that are loaded for it.
+        waits_for_end: the drain takes what the layer before left, and so begins when that layer has ended.
+    """
+
+    name: str
+    code: int
+    issues_groups: bool
+    waits_for_end: bool
+
+
+CONVOLUTION = DescriptorKind("convolution", code=0, issues_groups=True, waits_for_end=False)
+AVERAGE_POOL = DescriptorKind("average pool", code=1, issues_groups=False, waits_for_end=True)
+KINDS = (CONVOLUTION, AVERAGE_POOL)
+"""Every kind, in the order of the codes: what lowering, the models of cost, the RTL and the documentation ask."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +76,7 @@ HEADER = _fields(
 )
 
 LAYER = _fields(
-    ("kind", 0, 1, "0 convolution, 1 average pool"),
+    ("kind", 0, 4, ", ".join(f"{kind.code} {kind.name}" for kind in KINDS)),
     ("logits", 0, 1, "results leave unshifted as logits"),
     ("residual", 0, 1, "add a residual map"),
     ("pool_outputs", 0, 1, "sum this layer's outputs for the average pool that follows"),
@@ -120,3 +140,11 @@ def pack(fields: tuple[Field, ...], values: dict[str, int], label: str) -> NDArr
 def unpack(fields: tuple[Field, ...], frame: NDArray[np.uint64]) -> dict[str, int]:
     """Field values of a frame: inverse of :func:`pack`."""
     return {field.name: (int(frame[field.word]) >> field.low) & ((1 << field.width) - 1) for field in fields}
+
+
+def kind_of(fields: dict[str, int], layer: str) -> DescriptorKind:
+    """The kind of a layer's descriptor fields; raises ProgramError for a code without a kind, naming the layer."""
+    if fields["kind"] >= len(KINDS):
+        known = ", ".join(f"{kind.code} {kind.name}" for kind in KINDS)
+        raise ProgramError(f"layer {layer}: its descriptor has kind {fields['kind']}; there are {known}")
+    return KINDS[fields["kind"]]

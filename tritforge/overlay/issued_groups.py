@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tritforge.overlay.descriptor import FRAME_WORDS, KIND_CONVOLUTION, LAYER, unpack
+from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, kind_of, unpack
 from tritforge.overlay.program import OverlayProgram
 
 
 @dataclass(frozen=True)
 class IssuedGroups:
-    """One convolution in the array.
+    """One layer in the array.
 
     Attributes:
         name: of the layer.
@@ -35,14 +35,14 @@ class IssuedGroups:
 
 
 def issued_groups(program: OverlayProgram) -> list[IssuedGroups]:
-    """Every convolution of the program, in order; a pool issues no group."""
+    """Every layer of the program that issues groups, in order."""
     lanes = program.parameters.group_channels
     active = np.array([bin(int(word) & ((1 << lanes) - 1)).count("1") for word in program.images["bitmaps"]])
     layers = []
     frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)[1:]
     for name, frame in zip(program.layer_names, frames, strict=True):
         layer = unpack(LAYER, frame)
-        if layer["kind"] != KIND_CONVOLUTION:
+        if not kind_of(layer, name).issues_groups:
             continue
         words = layer["groups"] * layer["planes"] * layer["output_blocks"]
         first = layer["bitmap_base"]

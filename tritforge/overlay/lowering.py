@@ -1,7 +1,7 @@
 """Lowering: an integer network to the overlay program of one accelerator parameter set.
 
-Feature maps get their place in the banks, every layer its descriptor, affine entries, bitmap words and group slots;
-what does not fit is refused by name.
+Feature maps get their place in the banks, every layer its descriptor, affine entries, bitmap words and group slots, as
+its kind (:mod:`tritforge.overlay.kinds`) has them; what does not fit is refused by name.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from tritforge.errors import CapacityError
 from tritforge.network.arithmetic import BIAS_BITS, SUM_BITS
 from tritforge.network.digest import network_digest
-from tritforge.network.network import INPUT, AveragePool, Convolution, Layer, Network, residual_stride, uncentred_bias
-from tritforge.overlay.descriptor import HEADER, KIND_CONVOLUTION, KIND_POOL, LAYER, pack
-from tritforge.overlay.group_images import QUAD, group_images
+from tritforge.network.network import INPUT, Layer, Network
+from tritforge.overlay.descriptor import HEADER, LAYER, pack
+from tritforge.overlay.group_images import QUAD
+from tritforge.overlay.kinds import overlay_kind
+from tritforge.overlay.kinds.kind import Site, Sums
 from tritforge.overlay.map_layout import MapAllocator, map_layout
 from tritforge.overlay.parameters import DEPTHS, SMALLEST_DEPTH, AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram
@@ -95,7 +97,8 @@ def smallest_depths(network: Network, parameters: AcceleratorParameters, every_g
     return _depths_for(_needs(network, _images(network, parameters, 0, every_group)))
 
 
-def _check_supported(network: Network, parameters: AcceleratorParameters) -> None:
+def _checked_sums(network: Network, parameters: AcceleratorParameters) -> dict[str, Sums]:
+    """Bounds of every layer's arithmetic, by name; refuses what the accelerator cannot run, however deep it is."""
     channels = parameters.group_channels
     if network.group_channels != channels:
         raise CapacityError(
@@ -112,45 +115,24 @@ def _check_supported(network: Network, parameters: AcceleratorParameters) -> Non
         )
     if spec.channels > QUAD and any(z != spec.zero_point[i % QUAD] for i, z in enumerate(spec.zero_point)):
         raise CapacityError("an input of more than 4 channels needs zero points that repeat every 4 channels")
+    bounds = {}
     previous: Layer | None = None
     for layer in network.layers:
-        if isinstance(layer, AveragePool):
-            if previous is None or layer.input != previous.name or isinstance(previous, AveragePool):
-                raise CapacityError(f"layer {layer.name}: an average pool reads the convolution just before it")
-        elif layer.outputs % channels and not layer.logits:
-            raise CapacityError(
-                f"layer {layer.name}: {layer.outputs} output channels cannot be grouped; multiples of {channels} can"
-            )
-        elif layer.residual == INPUT and spec.channels <= QUAD:
-            raise CapacityError(f"layer {layer.name}: an image of up to 4 channels cannot be a residual")
-        elif layer.logits and layer.outputs > parameters.pass_outputs:
-            raise CapacityError(
-                f"layer {layer.name}: {layer.outputs} classes; the accelerator gives up to {parameters.pass_outputs}"
-            )
-        _check_sums(network, layer, parameters)
+        kind = overlay_kind(layer)
+        kind.check(layer, previous, network, parameters)
+        bounds[layer.name] = kind.sums(layer, network)
+        _check_sums(layer, bounds[layer.name], parameters)
         previous = layer
+    return bounds
 
 
-def _check_sums(network: Network, layer: Layer, parameters: AcceleratorParameters) -> None:
+def _check_sums(layer: Layer, sums: Sums, parameters: AcceleratorParameters) -> None:
     """Refuse a layer whose sums could leave the accumulators, or its results the requantisers, for any input."""
-    bits = network.input.bits if layer.input == INPUT else network.activation_bits
-    top = (1 << bits) - 1
-    bias, residual = layer.bias, 0
-    if isinstance(layer, AveragePool):
-        _, height, width = network.shapes[layer.input]
-        highest = np.full(len(layer.multiplier), top * height * width)
-        lowest = np.zeros_like(highest)
-    else:
-        weights = layer.weights.astype(np.int64)
-        highest = top * np.maximum(weights, 0).sum(axis=(1, 2, 3))
-        lowest = top * np.minimum(weights, 0).sum(axis=(1, 2, 3))
-        bias = uncentred_bias(layer, network.input)
-        if layer.residual is not None:
-            largest = network.input.bits if layer.residual == INPUT else network.activation_bits
-            residual = layer.residual_multiplier * ((1 << largest) - 1)
-    _check_range(layer, "sums", lowest, highest, parameters.accumulator_bits, "accumulators")
-    ends = np.stack([layer.multiplier.astype(object) * highest, layer.multiplier.astype(object) * lowest])
-    results = ends.min(axis=0) + bias, ends.max(axis=0) + bias + residual + ((1 << layer.shift) >> 1)
+    _check_range(layer, "sums", sums.lowest, sums.highest, parameters.accumulator_bits, "accumulators")
+    multiplier = layer.multiplier.astype(object)
+    ends = np.stack([multiplier * sums.highest, multiplier * sums.lowest])
+    half = (1 << layer.shift) >> 1
+    results = ends.min(axis=0) + sums.bias, ends.max(axis=0) + sums.bias + sums.residual + half
     _check_range(layer, "M * acc + B + R * res", *results, SUM_BITS, "requantisers")
 
 
@@ -166,7 +148,7 @@ def _check_range(layer: Layer, what: str, lowest: NDArray, highest: NDArray, bit
 
 def _images(network: Network, parameters: AcceleratorParameters, active: int, every_group: bool) -> _Images:
     """What the memories would hold, however deep they are."""
-    _check_supported(network, parameters)
+    sums = _checked_sums(network, parameters)
     bases, feature_words = _allocate_maps(network, parameters)
     spec = network.input
     layout = map_layout(parameters, network.shapes[INPUT])
@@ -181,24 +163,24 @@ def _images(network: Network, parameters: AcceleratorParameters, active: int, ev
         "input_base_1": bases[INPUT] + layout.words,
     }
     images = _Images(header, {}, bases, feature_words, [], [], [])
+    site = Site(network, parameters, bases, active, every_group)
     for layer in network.layers:
-        fields = _affine_fields(network, layer, parameters, images)
-        if isinstance(layer, AveragePool):
-            fields |= _pool_fields(network, layer, parameters, images)
-        else:
-            fields |= _convolution_fields(network, layer, parameters, bases)
-            fields |= {"bitmap_base": len(images.bitmaps), "slot_base": len(images.slots)}
-            groups = group_images(layer, parameters, active, every_group)
-            images.bitmaps += groups.bitmaps
-            images.slots += groups.slots
-            fields |= groups.fields
-        images.layers[layer.name] = fields | _output_fields(network, layer, parameters, bases)
+        lowered = overlay_kind(layer).lower(layer, site)
+        places = {
+            "affine_base": len(images.affine) // 2,
+            "bitmap_base": len(images.bitmaps),
+            "slot_base": len(images.slots),
+        }
+        images.affine += _affine_words(layer, sums[layer.name].bias, parameters)
+        images.bitmaps += lowered.bitmaps
+        images.slots += lowered.slots
+        images.layers[layer.name] = lowered.fields | places | _output_fields(network, layer, parameters, bases)
     return images
 
 
 def _needs(network: Network, images: _Images) -> dict[str, int]:
     """Words that the network takes of each memory, by parameter name."""
-    pooled = (network.shapes[layer.input][0] for layer in network.layers if isinstance(layer, AveragePool))
+    pooled = (network.shapes[layer.input][0] for layer in network.layers if overlay_kind(layer).takes_sums)
     return {
         "slots": len(images.slots),
         "bitmap_words": len(images.bitmaps),
@@ -213,9 +195,7 @@ def _allocate_maps(network: Network, parameters: AcceleratorParameters) -> tuple
     """First bank word of every map, by name, and bank words in all."""
     last_reader: dict[str, int] = {}
     for index, layer in enumerate(network.layers):
-        for source in (layer.input, getattr(layer, "residual", None)):
-            if source is not None:
-                last_reader[source] = index
+        last_reader |= dict.fromkeys(layer.sources, index)
     allocator = MapAllocator()
     bases = {INPUT: allocator.allocate(2 * map_layout(parameters, network.shapes[INPUT]).words)}
     for index, layer in enumerate(network.layers):
@@ -248,73 +228,18 @@ def _output_fields(
         "output_width": width,
         "tiles_y": -(-height // parameters.tile_rows),
         "tiles_x": -(-width // parameters.tile_columns),
-        "logits": int(isinstance(layer, Convolution) and layer.logits),
-        "pool_outputs": int(bool(following) and isinstance(following[0], AveragePool)),
+        "logits": int(layer.logits),
+        "pool_outputs": int(bool(following) and overlay_kind(following[0]).takes_sums),
     }
 
 
-def _pool_fields(
-    network: Network, layer: AveragePool, parameters: AcceleratorParameters, images: _Images
-) -> dict[str, int]:
-    """A pool drains the sums its input left behind: one tile whose passes have no active group."""
-    words = map_layout(parameters, network.shapes[layer.name]).blocks
-    base = len(images.bitmaps)
-    images.bitmaps += [0] * words
-    return {"kind": KIND_POOL, "groups": 1, "planes": 1, "bitmap_base": base, "slot_base": len(images.slots)}
-
-
-def _convolution_fields(
-    network: Network, layer: Convolution, parameters: AcceleratorParameters, bases: dict[str, int]
-) -> dict[str, int]:
-    source = network.shapes[layer.input]
-    layout = map_layout(parameters, source)
-    zero = network.input.zero_point if layer.input == INPUT else (0,) * QUAD
-    pads = [zero[lane] if lane < len(zero) else 0 for lane in range(QUAD)]
-    fields = {
-        "kind": KIND_CONVOLUTION,
-        "input_is_image": int(layer.input == INPUT),
-        "pointwise": int(layer.kernel == 1),
-        "stride_2": int(layer.stride == 2),
-        "input_base": bases[layer.input],
-        "input_row_stride": layout.row_stride,
-        "input_blocks": layout.blocks,
-        "input_height": source[1],
-        "input_width": source[2],
-    } | {f"pad_{lane}": pad for lane, pad in enumerate(pads)}
-    if layer.residual is not None:
-        shape = network.shapes[layer.residual]
-        stride, zeros = residual_stride(layer, shape, network.shapes[layer.name])
-        half = parameters.group_channels // 2
-        if zeros % half:
-            raise CapacityError(
-                f"layer {layer.name}: {zeros} zero channels on each side of its residual; multiples of {half} fit"
-            )
-        residual = map_layout(parameters, shape)
-        fields |= {
-            "residual": 1,
-            "residual_is_image": int(layer.residual == INPUT),
-            "residual_multiplier": layer.residual_multiplier,
-            "residual_stride_2": int(stride == 2),
-            "residual_half": int(zeros % parameters.group_channels != 0),
-            "residual_offset": zeros // parameters.group_channels,
-            "residual_base": bases[layer.residual],
-            "residual_row_stride": residual.row_stride,
-            "residual_blocks": residual.blocks,
-        }
-    return fields
-
-
-def _affine_fields(
-    network: Network, layer: Layer, parameters: AcceleratorParameters, images: _Images
-) -> dict[str, int]:
-    """Append a layer's affine entries, with the input's zero points folded into ``B``, for whole channel blocks."""
-    base = len(images.affine) // 2
-    bias = uncentred_bias(layer, network.input) if isinstance(layer, Convolution) else layer.bias
+def _affine_words(layer: Layer, bias: NDArray[np.int64], parameters: AcceleratorParameters) -> list[int]:
+    """A layer's affine entries, with the input's zero points folded into ``bias``, for whole channel blocks."""
+    words: list[int] = []
     for multiplier, value in zip(layer.multiplier.tolist(), bias.tolist(), strict=True):
         entry = (multiplier & 0xFFFF) << BIAS_BITS | (value & ((1 << BIAS_BITS) - 1))
-        images.affine += [entry & 0xFFFFFFFF, entry >> 32]
-    images.affine += [0, 0] * (-len(bias) % parameters.group_channels)
-    return {"affine_base": base}
+        words += [entry & 0xFFFFFFFF, entry >> 32]
+    return words + [0, 0] * (-len(bias) % parameters.group_channels)
 
 
 def _check_depths(needs: Mapping[str, int], parameters: AcceleratorParameters) -> None:

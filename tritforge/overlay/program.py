@@ -1,8 +1,7 @@
 """The overlay program: a network as memory images for one accelerator parameter set.
 
-The images are word arrays by memory space: ``descriptors``, ``bitmaps`` and ``affine`` hold 32-bit words, ``weights``
-36-bit words, ``C_g / 2`` to a group slot. The program digest covers parameters and images, so that read-back can be
-checked against it.
+The images are word arrays by memory space (:mod:`tritforge.overlay.spaces`). The program digest covers parameters and
+images, so that read-back can be checked against it.
 """
 
 from __future__ import annotations
@@ -21,10 +20,9 @@ from safetensors.numpy import load_file, save
 from tritforge.errors import ProgramError
 from tritforge.files import atomic_write
 from tritforge.overlay.parameters import AcceleratorParameters
+from tritforge.overlay.spaces import SPACES, TABLE, space_named
 
 SCHEMA = 1
-SPACES = ("descriptors", "bitmaps", "affine", "weights")
-WORD_BITS = {"descriptors": 32, "bitmaps": 32, "affine": 32, "weights": 36}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class OverlayProgram:
     @property
     def size_bytes(self) -> int:
         """Bytes of the images as the accelerator's memories hold them."""
-        return sum(-(-len(self.images[space]) * WORD_BITS[space] // 8) for space in SPACES)
+        return sum(-(-len(self.images[space.name]) * space.word_bits // 8) for space in TABLE)
 
     @property
     def beats_per_image(self) -> int:
@@ -106,9 +104,10 @@ def load_program(path: Path) -> OverlayProgram:
         raise ProgramError(f"{path}: not a program file ({type(error).__name__}: {error})") from None
     if meta["schema"] != SCHEMA:
         raise ProgramError(f"{path}: schema {meta['schema']}; this release reads {SCHEMA}")
-    for space, words in program.images.items():
-        if words.dtype != np.uint64 or words.ndim != 1 or (words.size and int(words.max()) >> WORD_BITS[space]):
-            raise ProgramError(f"{path}: image {space} is not a row of {WORD_BITS[space]}-bit words")
+    for name, words in program.images.items():
+        bits = space_named(name).word_bits
+        if words.dtype != np.uint64 or words.ndim != 1 or (words.size and int(words.max()) >> bits):
+            raise ProgramError(f"{path}: image {name} is not a row of {bits}-bit words")
     if program.digest != meta["digest"]:
         raise ProgramError(f"{path}: the images do not match the program digest {meta['digest'][:12]}")
     return program

@@ -110,7 +110,7 @@ EVENTS_REFUSED = Field(low=5, width=1)
 INTERRUPT_ENABLE_MASK = Field(low=0, width=6)
 
 ID_VALUE = 0x54524954
-MAP_VERSION_VALUE = 0x1
+MAP_VERSION_VALUE = 0x2
 
 LAYER_COUNTERS = Window(base=0x01000, words=256)
 STAGING = Window(base=0x10000, words=16384)
@@ -118,3 +118,13 @@ DESCRIPTORS = Window(base=0x20000, words=4096)
 BITMAPS = Window(base=0x30000, words=8192)
 AFFINE = Window(base=0x40000, words=16384)
 WEIGHTS = Window(base=0x80000, words=131072)
+
+WINDOWS = {
+    "layer_counters": LAYER_COUNTERS,
+    "staging": STAGING,
+    "descriptors": DESCRIPTORS,
+    "bitmaps": BITMAPS,
+    "affine": AFFINE,
+    "weights": WEIGHTS,
+}
+"""The memory windows by name."""

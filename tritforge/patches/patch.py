@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError, PatchError
 from tritforge.network.digest import network_digest, network_structure
-from tritforge.network.network import Convolution, Layer, Network
+from tritforge.network.network import Layer, Network
 from tritforge.network.trit_order import layers_with_trits, network_trits, trit_count
 from tritforge.patches.codec import dense_bytes, encode_affine, entropy_bound_bytes
 from tritforge.patches.file import HEADER_BYTES, PatchFile
@@ -167,11 +167,10 @@ def _check_same_frame(base: Network, new: Network) -> None:
         _check_equal(f"layer {before['name']}: ", before, after)
     _check_equal("", old | {"layers": len(base.layers)}, changed | {"layers": len(new.layers)})
     for before, after in zip(base.layers, new.layers, strict=True):
-        if isinstance(before, Convolution) and isinstance(after, Convolution):
-            frozen = _frozen_arrays(before), _frozen_arrays(after)
-            for field, values in frozen[0].items():
-                if not np.array_equal(values, frozen[1][field]):
-                    raise PatchError(f"layer {before.name}: {field} differ; a patch changes trits, M and B alone")
+        changed_arrays = after.frozen_arrays()
+        for field, values in before.frozen_arrays().items():
+            if not np.array_equal(values, changed_arrays[field]):
+                raise PatchError(f"layer {before.name}: {field} differ; a patch changes trits, M and B alone")
 
 
 def _check_equal(where: str, before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -179,12 +178,6 @@ def _check_equal(where: str, before: dict[str, Any], after: dict[str, Any]) -> N
         if before.get(key) != after.get(key):
             found = f"{before.get(key)!r} and {after.get(key)!r}"
             raise PatchError(f"{where}{key} differs, {found}; a patch changes trits, M and B alone")
-
-
-def _frozen_arrays(layer: Convolution) -> dict[str, NDArray[Any]]:
-    if layer.stored is None:
-        return {"multi-bit weights": layer.weights}
-    return {"stored bitmaps": layer.stored, "active bitmaps": np.array(layer.active)}
 
 
 def _affine_count(network: Network) -> int:
@@ -209,7 +202,7 @@ def _with_rows(
     for layer in network.layers:
         end = start + layer.multiplier.size
         changed = ternary.get(layer.name, layer)
-        replaced[layer.name] = replace(changed, multiplier=multiplier[start:end], bias=bias[start:end])
+        replaced[layer.name] = changed.with_affine(multiplier[start:end], bias[start:end])
         start = end
     return replace(network, layers=tuple(replaced.values()), provenance=provenance)
 

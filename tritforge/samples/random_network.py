@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.network.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS
+from tritforge.errors import NetworkError
+from tritforge.network.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS, output_size
 from tritforge.network.network import (
     INPUT,
     TERNARY_BITS,
@@ -23,7 +24,6 @@ from tritforge.network.network import (
     InputSpec,
     Layer,
     Network,
-    output_size,
 )
 from tritforge.network.pe_groups import group_weights, nonzero_groups, ungroup_weights
 
@@ -102,7 +102,12 @@ def random_layer_network(
         outputs: output channels, a multiple of ``C_g``; a residual keeps or raises the input's.
         zero_groups: fraction of groups that are all zero, 0 to 1.
         group_channels: ``C_g``; inner maps have multiples of it.
+
+    Raises:
+        NetworkError: there are no random layers of this kind.
     """
+    if kind not in KINDS:
+        raise NetworkError(f"there are no random layers of kind {kind!r}; there are {', '.join(KINDS)}")
     builder = _Builder(rng, activation_bits, 64, group_channels)
     height, width = size or _size(rng, 16)
     if kind.startswith("stem"):
@@ -270,11 +275,7 @@ class _Builder:
         return Network(self.spec, tuple(self.layers), self.bits, self.group_channels)
 
     def _append(self, layer: Layer) -> None:
-        channels, height, width = self.shapes[layer.input]
-        shape = (channels, 1, 1)
-        if isinstance(layer, Convolution):
-            shape = (layer.outputs, output_size(height, layer.stride), output_size(width, layer.stride))
-        self.shapes[layer.name] = shape
+        self.shapes[layer.name] = layer.shape(self.shapes)
         self.layers.append(layer)
         self.last = layer.name
 

@@ -8,9 +8,9 @@ package tritforge_descriptor_pkg;
   /// Words of a descriptor that carry fields: the lowest of its frame.
   localparam int unsigned UsedWords = 16;
 
-  /// layer_t.kind of a convolution and of an average pool.
-  localparam logic KindConvolution = 1'd0;
-  localparam logic KindPool = 1'd1;
+  /// layer_t.kind.
+  localparam logic [3:0] KindConvolution = 4'd0;
+  localparam logic [3:0] KindAveragePool = 4'd1;
 
   /// Program header: descriptor 0.
   typedef struct packed {
@@ -139,7 +139,7 @@ package tritforge_descriptor_pkg;
     /// Word 1: R.
     logic  [15:0] residual_multiplier;
     /// Word 0: no field.
-    logic   [7:0] reserved_0;
+    logic   [4:0] reserved_0;
     /// Word 0: Bit planes of each group.
     logic   [3:0] planes;
     /// Word 0: Shift between bit planes.
@@ -167,7 +167,7 @@ package tritforge_descriptor_pkg;
     /// Word 0: Results leave unshifted as logits.
     logic         logits;
     /// Word 0: 0 convolution, 1 average pool.
-    logic         kind;
+    logic   [3:0] kind;
   } layer_t;
 
 endpackage

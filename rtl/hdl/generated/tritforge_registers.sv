@@ -777,7 +777,7 @@ module tritforge_registers (
             readback_data_var[ad_hi(6'h0)][31:0] = 32'h54524954;
         end
         if(ad_low(rd_mux_addr) == ad_low(6'h4)) begin
-            readback_data_var[ad_hi(6'h4)][31:0] = 32'h1;
+            readback_data_var[ad_hi(6'h4)][31:0] = 32'h2;
         end
         if(ad_low(rd_mux_addr) == ad_low(6'h8)) begin
             readback_data_var[ad_hi(6'h8)][7:0] = hwif_in.ARRAY.pes.next;

@@ -1,6 +1,7 @@
 // Generated from rtl/map/accelerator.rdl by `python -m tritforge.rtl.generate`; do not edit.
 /// What of the register map the register block leaves out. Each window begins at a multiple of its length.
 package tritforge_windows_pkg;
+  import tritforge_spaces_pkg::*;
 
   typedef struct packed {
     logic [19:2] first;  // 32-bit word
@@ -15,6 +16,9 @@ package tritforge_windows_pkg;
   localparam window_t AffineWindow = '{first: 18'h10000, words: 16384};
   localparam window_t WeightsWindow = '{first: 18'h20000, words: 131072};
   localparam int unsigned Counters = 10;
+
+  /// The windows of the memory spaces, by space.
+  localparam window_t [Spaces-1:0] SpaceWindows = '{WeightsWindow, AffineWindow, BitmapsWindow, DescriptorsWindow};
 
   function automatic logic in_window(logic [19:2] word, window_t window);
     return (word & ~18'(window.words - 1)) == window.first;

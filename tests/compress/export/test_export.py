@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from tritforge.compress.export.agreement import compare
-from tritforge.compress.export.export import export_network, map_step
+from tritforge.compress.export.export import export_network
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.models.evaluation import predict, settle_statistics
+from tritforge.compress.models.kinds.node import map_step
 from tritforge.compress.models.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import reference

@@ -14,7 +14,7 @@ from tritforge.cli.main import run
 from tritforge.compress.layers import stage_kernels
 from tritforge.compress.layers.activations import ActivationQuantiser
 from tritforge.compress.layers.fused_stage import fused_stage, fusible
-from tritforge.compress.models.stages import ConvStage, option_a
+from tritforge.compress.models.kinds.conv import ConvStage, option_a
 from tritforge.compress.training.train import train
 
 BFLOAT16_STEP = 2**-8

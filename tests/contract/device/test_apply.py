@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from tritforge.device import protocol
 from tritforge.device.apply import AppliedUpdate, apply_update
-from tritforge.device.protocol import BusWords, drive
+from tritforge.device.protocol import drive
 from tritforge.device.reference_device import FreeRunning, ReferenceDevice
 from tritforge.device.update import PreparedUpdate, prepare_update
 from tritforge.errors import DeviceError, PatchError, TritforgeError
 from tritforge.network.network import Network
 from tritforge.overlay import register_map as rm
 from tritforge.overlay.lowering import lower
-from tritforge.overlay.program import SPACES, OverlayProgram
+from tritforge.overlay.program import OverlayProgram
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import SPACES, BusWords
 from tritforge.patches.patch import diff
 
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritforge.device import protocol
-from tritforge.device.entries import ENTRY, runs
-from tritforge.device.protocol import WINDOWS, BusWords, Read, Steps, Write, drive, drive_async
+from tritforge.device.entries import runs
+from tritforge.device.protocol import Read, Steps, Write, drive, drive_async
 from tritforge.device.reference_device import FreeRunning, ReferenceDevice
 from tritforge.errors import DeviceError
-from tritforge.overlay.program import SPACES, WORD_BITS
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import ENTRY, TABLE, BusWords
 
 
 class Remembering(FreeRunning):
@@ -65,16 +65,14 @@ def test_runs_are_the_longest_stretches_of_neighbours(addresses: list[int]) -> N
 def test_words_are_written_and_read_back_in_runs(data: st.DataObject) -> None:
     bus = Remembering()
     drive(protocol.open_memories(), bus)
-    for space in SPACES:
+    for space in TABLE:
         addresses = data.draw(st.lists(st.integers(0, 200), unique=True, max_size=12))
-        words = [data.draw(st.integers(0, (1 << WORD_BITS[space]) - 1)) for _ in addresses]
-        drive(protocol.write_words(space, addresses, words), bus)
+        words = [data.draw(st.integers(0, (1 << space.word_bits) - 1)) for _ in addresses]
+        drive(protocol.write_words(space.name, addresses, words), bus)
         bus.accesses.clear()
-        assert drive(protocol.read_words(space, addresses), bus).tolist() == words
-        assert len(bus.accesses) == len(list(runs(addresses)))
-        bytes_of_word = 8 if WORD_BITS[space] > 32 else 4
-        assert [offset for _, offset, _ in bus.accesses] == [
-            WINDOWS[space].base + bytes_of_word * first for first, _ in runs(addresses)
+        assert drive(protocol.read_words(space.name, addresses), bus).tolist() == words
+        assert bus.accesses == [
+            ("read", space.offset(first), space.bus_words * (part.stop - part.start)) for first, part in runs(addresses)
         ]
 
 

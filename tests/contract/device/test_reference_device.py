@@ -14,7 +14,6 @@ from program_interpreter import run_program
 from tritforge.cost.cycle_model import predict
 from tritforge.device import protocol
 from tritforge.device.accelerator import Accelerator
-from tritforge.device.entries import ENTRY
 from tritforge.device.protocol import drive
 from tritforge.device.reference_device import FreeRunning, Move, ReferenceDevice, reference_accelerator
 from tritforge.device.streams import image_beats
@@ -27,6 +26,7 @@ from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import OverlayProgram
 from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import ENTRY
 from tritforge.patches.patch import diff
 from tritforge.samples.random_network import KINDS, random_images, random_layer_network, random_network
 from tritforge.samples.resnet_network import resnet_network

@@ -22,7 +22,8 @@ from tritforge.network import network as network_module
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
 from tritforge.overlay.lowering import lower
-from tritforge.overlay.program import SPACES, OverlayProgram
+from tritforge.overlay.program import OverlayProgram
+from tritforge.overlay.spaces import SPACES
 from tritforge.patches.patch import diff
 
 

@@ -8,16 +8,9 @@ import pytest
 from network_samples import any_network, grouped_network, tiny_network
 
 from tritforge.errors import NetworkError
-from tritforge.network.network import (
-    AveragePool,
-    Convolution,
-    Network,
-    compression_rate,
-    group_sparsity,
-    output_size,
-    residual_stride,
-    uncentred_bias,
-)
+from tritforge.network.arithmetic import output_size
+from tritforge.network.kinds.convolution import residual_stride, uncentred_bias
+from tritforge.network.network import AveragePool, Convolution, Network, compression_rate, group_sparsity
 from tritforge.network.pe_groups import group_weights
 
 

@@ -9,7 +9,8 @@ from network_samples import any_network, tiny_network
 from tritforge.errors import NetworkError
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
-from tritforge.network.trit_order import layer_trits, network_trits, stored_trit_count, trit_count, with_trits
+from tritforge.network.stored_trits import stored_trit_count
+from tritforge.network.trit_order import layer_trits, network_trits, trit_count, with_trits
 
 
 def one_by_one(network: Network) -> list[tuple[str, tuple[int, int, int, int]]]:

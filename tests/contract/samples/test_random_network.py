@@ -5,7 +5,8 @@ import pytest
 
 from tritforge.network import reference
 from tritforge.network.digest import network_digest
-from tritforge.network.network import INPUT, AveragePool, Convolution, Network, residual_stride
+from tritforge.network.kinds.convolution import residual_stride
+from tritforge.network.network import INPUT, AveragePool, Convolution, Network
 from tritforge.network.pe_groups import nonzero_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters

@@ -18,7 +18,8 @@ from tritforge.network.reference import classify
 from tritforge.overlay.issued_groups import IssuedGroups, ideal_speedup, issued_groups
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.overlay.program import SPACES, WORD_BITS, OverlayProgram
+from tritforge.overlay.program import OverlayProgram
+from tritforge.overlay.spaces import TABLE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -126,12 +127,12 @@ def demo_details(demo: Demo, root: Path) -> dict[str, Any]:
             for layer in convolutions
         ],
         "memories": {
-            space: {
-                "words": len(program.images[space]),
-                "word_bits": WORD_BITS[space],
-                "changed": entries["address"][entries["space"] == index].tolist(),
+            space.name: {
+                "words": len(program.images[space.name]),
+                "word_bits": space.word_bits,
+                "changed": entries["address"][entries["space"] == space.code].tolist(),
             }
-            for index, space in enumerate(SPACES)
+            for space in TABLE
         },
         "weight_words": _weight_words(convolutions, program),
         "refusal": demo.patched.outcome["refusal"],

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from tritforge.device.reference.feature_banks import FeatureBanks, MapPlace
 from tritforge.device.reference.memories import ProgramMemories
 from tritforge.device.streams import BEAT_LANES, Beats, beat_lanes
-from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS, SUM_BITS, rounding_offset
+from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS, SUM_BITS, convolve, rounding_offset
 from tritforge.network.pe_groups import TAPS
-from tritforge.network.reference import convolve
-from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, KIND_POOL, LAYER, unpack
+from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, kind_of, unpack
 from tritforge.overlay.pair_coding import decode_words
 
 Fields = dict[str, int]
@@ -61,10 +60,10 @@ class Core:
     def layer(self, index: int, buffer: int) -> Values | None:
         """Compute a layer of the image in ``buffer``; gives the logits of the layer that has them."""
         layer = self.layer_fields(index)
-        if layer["kind"] == KIND_POOL:
-            sums = self._pool_sums[: layer["outputs"], None, None]
-        else:
+        if kind_of(layer, str(index)).issues_groups:
             sums = self._convolve(index, layer, buffer)[: layer["outputs"]]
+        else:
+            sums = self._pool_sums[: layer["outputs"], None, None]
         sums = wrapped(sums, self._parameters.accumulator_bits)
         multiplier, bias = self._affine(layer)
         totals = multiplier * sums + bias + rounding_offset(layer["shift"])

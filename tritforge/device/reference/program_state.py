@@ -10,8 +10,8 @@ from enum import Enum, auto
 
 from tritforge.device.reference.memories import ProgramMemories, Staging
 from tritforge.device.reference.registers import Registers
-from tritforge.overlay.program import SPACES
 from tritforge.overlay.register_map import State
+from tritforge.overlay.spaces import space_coded
 
 COPY_CYCLES = 2
 """Cycles of a copy beyond one a word (``staging_commit.sv``)."""
@@ -126,8 +126,9 @@ class ProgramState:
     def copy_entry(self) -> int:
         """Copy one entry."""
         space, address, word = self._staging.entries[self._index % self._staging.entries.size].tolist()
-        self._memories.write(SPACES[space], address, word)
-        self._renews |= SPACES[space] == "descriptors"
+        name = space_coded(space).name
+        self._memories.write(name, address, word)
+        self._renews |= name == "descriptors"
         self._index += 1
         return self._paused(1)
 

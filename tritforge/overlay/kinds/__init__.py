@@ -1,0 +1,23 @@
+"""What the accelerator makes of the kinds of network layers, and the table of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tritforge.errors import CapacityError
+from tritforge.network.network import AveragePool, Convolution, Layer
+from tritforge.overlay.kinds.average_pool import AveragePoolKind
+from tritforge.overlay.kinds.convolution import ConvolutionKind
+from tritforge.overlay.kinds.kind import OverlayKind
+
+KINDS: dict[str, OverlayKind[Any]] = {Convolution.kind: ConvolutionKind(), AveragePool.kind: AveragePoolKind()}
+"""Every kind of layer that the accelerator runs, by the name of the network's kind."""
+
+
+def overlay_kind(layer: Layer) -> OverlayKind[Any]:
+    """How a layer is lowered; raises CapacityError for a kind that the accelerator does not run."""
+    if layer.kind not in KINDS:
+        raise CapacityError(
+            f"layer {layer.name}: the accelerator runs no layer of kind {layer.kind}; it runs {', '.join(KINDS)}"
+        )
+    return KINDS[layer.kind]
