@@ -16,11 +16,14 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.task import Task, bridge
+from cocotb.task import Task
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
-from tritforge.device.apply import apply_patch
+from tritforge.device import protocol
+from tritforge.device.apply import apply_update
+from tritforge.device.streams import Result, image_beats
+from tritforge.device.update import prepare_update
 from tritforge.errors import DeviceError, TritforgeError
 from tritforge.files import atomic_write
 from tritforge.network.file import load_network, save_network
@@ -29,13 +32,8 @@ from tritforge.overlay.lowering import lower
 from tritforge.overlay.program import OverlayProgram, load_program
 from tritforge.overlay.register_map import State
 from tritforge.sim.benches.common import start
-from tritforge.sim.host.axi_memory_port import AxiMemoryPort
-from tritforge.sim.host.blocking_port import BlockingMemoryPort
-from tritforge.sim.host.streams import CLOCK_NS, ImageSource, Result, ResultSink, image_beats, now
-
-LAYER_COUNTERS = ("cycles", "issued", "stall_windows", "stall_accumulators")
-RESULT_CYCLES = 2_000_000
-"""Cycles after which a result is given up."""
+from tritforge.sim.host.axi_bus import AxiBus
+from tritforge.sim.host.streams import CLOCK_NS, RESULT_CYCLES, ImageSource, ResultSink, now
 
 PROGRESS_EVERY = 8
 """Images between two writes of the progress file."""
@@ -49,7 +47,7 @@ class TB:
         self.dut, self.folder = dut, folder
         self.source = ImageSource(dut)
         self.sink = ResultSink(dut, 1)
-        self.port = AxiMemoryPort(AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_i))
+        self.bus = AxiBus(AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_i))
         self.program: OverlayProgram | None = None
         self.images_done = 0
         self.collector: Task[None] | None = None
@@ -58,31 +56,28 @@ class TB:
         """Write a whole program and make it valid."""
         self.program = load_program(self.folder / program)
         before = now()
-        await self.port.load_program(self.program, version)
-        await self.port.enable()
+        await self.bus.do(protocol.load_program(self.program, version))
+        await self.bus.do(protocol.enable())
         self.sink.classes = self.program.classes
-        return {"cycles": now() - before, "version": await self.port.version()}
+        return {"cycles": now() - before, "version": await self.bus.do(protocol.version())}
 
     async def infer(self, images: str) -> dict[str, Any]:
         """Run images back to back, as one batch that TLAST closes."""
         assert self.program is not None
         pixels = np.load(self.folder / images)
-        await self.port.clear_counters()
+        await self.bus.do(protocol.clear_counters())
         first = await self._clocked_counters()
         feeder = cocotb.start_soon(self._feed(pixels))
         results = [await self._result() for _ in pixels]
         await feeder
-        await self.port.wait_idle()
+        await self.bus.do(protocol.wait_idle())
         second = await self._clocked_counters()
-        layers = await self.port.layer_counters(len(self.program.layer_names))
+        layers = await self.bus.do(protocol.layer_counters(len(self.program.layer_names)))
         return {
             "results": [vars(result) for result in results],
-            "counters": {name: second[name] - first[name] for name in second}
+            "counters": {name: protocol.counted(first[name], second[name]) for name in second}
             | {"last_latency": second["last_latency"]},
-            "layers": [
-                dict(zip(("cycles", "issued", "stall_windows", "stall_accumulators"), row, strict=True))
-                for row in layers
-            ],
+            "layers": layers,
         }
 
     async def interrupt(self, images: str, hard: bool, until: str, cycles: int, results_taken: bool) -> dict[str, Any]:
@@ -96,7 +91,7 @@ class TB:
         if hard:
             dut.rst_i.value = 1
         else:
-            command = cocotb.start_soon(self.port.soft_reset())
+            command = cocotb.start_soon(self.bus.do(protocol.soft_reset()))
         in_array = await watch
         cut = {
             "in_array": in_array,
@@ -112,7 +107,7 @@ class TB:
         dut.m_axis_tready.value = 1
         if command is not None:
             await command
-        assert await self.port.state() == State.EMPTY and await self.port.version() == 0
+        assert await self.bus.do(protocol.state()) == State.EMPTY and await self.bus.do(protocol.version()) == 0
         return cut | {"results": results}
 
     async def _come(self, until: str, cycles: int) -> int:
@@ -147,7 +142,7 @@ class TB:
 
     async def access(self, reads: list[int], writes: list[int]) -> dict[str, Any]:
         """Single words read and written."""
-        master = self.port.master
+        master = self.bus.master
         return {
             "reads": [(await master.read(offset, 4)).resp.name for offset in reads],
             "writes": [(await master.write(offset, b"\xff" * 4)).resp.name for offset in writes],
@@ -163,29 +158,23 @@ class TB:
 
         base = load_network(self.folder / network)
         try:
-            applied = await bridge(apply_patch)(
-                BlockingMemoryPort(self.port), base, (self.folder / patch).read_bytes(), images
-            )
+            update = prepare_update(base, (self.folder / patch).read_bytes(), images)
+            applied = await self.bus.do(apply_update(update))
         except TritforgeError as error:
-            return {"refused": str(error), "version": await self.port.version()}
-        save_network(self.folder / result, applied.network)
-        return {
-            "words_written": applied.words_written,
-            "pause_cycles": applied.pause_cycles,
-            "mode": applied.mode,
-            "version": applied.version,
-        }
+            return {"refused": str(error), "version": await self.bus.do(protocol.version())}
+        save_network(self.folder / result, update.result)
+        return vars(applied)
 
     async def _feed(self, pixels: np.ndarray) -> None:
         assert self.program is not None
-        for index, image in enumerate(pixels):
-            await self.source.send(image_beats(self.program, image), last=index == len(pixels) - 1)
+        for index, beats in enumerate(image_beats(pixels, self.program.parameters.activation_bits).tolist()):
+            await self.source.send(beats, last=index == len(pixels) - 1)
 
     async def _result(self) -> Result:
         try:
             result = await with_timeout(self.sink.results.get(), RESULT_CYCLES * CLOCK_NS, "ns")
         except SimTimeoutError:
-            state = (await self.port.state()).name.lower()
+            state = (await self.bus.do(protocol.state())).name.lower()
             raise DeviceError(
                 f"no result came in {RESULT_CYCLES} cycles after image {self.images_done}; the state is {state}"
             ) from None
@@ -197,7 +186,7 @@ class TB:
     async def _clocked_counters(self) -> dict[str, int]:
         """All hardware counters, and beside them the simulator's own clock when the snapshot was asked for."""
         clock = now()
-        return await self.port.counters() | {"simulator_cycles": clock}
+        return await self.bus.do(protocol.counters()) | {"simulator_cycles": clock}
 
 
 @cocotb.test()

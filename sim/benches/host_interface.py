@@ -8,16 +8,19 @@ from itertools import cycle
 from typing import Any
 
 import cocotb
+import numpy as np
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
+from tritforge.device import protocol
+from tritforge.device.entries import entries_of
 from tritforge.errors import DeviceError
 from tritforge.overlay import register_map as rm
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.register_map import Register, State
 from tritforge.overlay.spaces import SPACES, TABLE
 from tritforge.sim.benches.common import start
-from tritforge.sim.host.axi_memory_port import AxiMemoryPort
+from tritforge.sim.host.axi_bus import AxiBus
 
 SMALL = AcceleratorParameters(group_channels=8, slots=16, bitmap_words=32, affine_channels=16, descriptors=16)
 """The memories of the device under test."""
@@ -31,14 +34,14 @@ IDLE_INPUTS = (
 
 
 class TB:
-    """The program memories and the layer counters behind the device, and a memory port in front of it."""
+    """The program memories and the layer counters behind the device, and the register protocol in front of it."""
 
     def __init__(self, dut) -> None:
         logging.getLogger(f"cocotb.{dut._name}.s_axil").setLevel(logging.WARNING)
         self.dut = dut
         self.random = random.Random(cocotb.RANDOM_SEED)
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_i)
-        self.port = AxiMemoryPort(self.master)
+        self.bus = AxiBus(self.master)
         self.memory = {space: [self.random.getrandbits(BITS[space]) for _ in range(SIZES[space])] for space in SPACES}
         self.layer_counters = [self.random.getrandbits(32) for _ in range(256)]
         self.writes = 0
@@ -92,8 +95,8 @@ class TB:
 
     async def events(self) -> int:
         """Events so far; cleared."""
-        events = await self.port.read_register(Register.EVENTS)
-        await self.port.write_register(Register.EVENTS, events)
+        events = await self.bus.do(protocol.read_register(Register.EVENTS))
+        await self.bus.do(protocol.write_register(Register.EVENTS, events))
         return events
 
     async def pulse(self, **inputs: int) -> None:
@@ -117,23 +120,14 @@ async def ready(dut, pauses: bool = False) -> Any:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def capabilities_are_the_parameters(dut) -> None:
     """The identification registers, and the reset values of the others."""
-    port = (await ready(dut)).port
-    assert await port.read_register(Register.ID) == rm.ID_VALUE
-    assert await port.read_register(Register.MAP_VERSION) == rm.MAP_VERSION_VALUE
-    array = await port.read_register(Register.ARRAY)
-    fields = (rm.ARRAY_PES, rm.ARRAY_GROUP_CHANNELS, rm.ARRAY_ACTIVATION_BITS, rm.ARRAY_PASS_OUTPUTS)
-    names = ("Pes", "GroupChannels", "ActivationBits", "PassOutputs")
-    assert [field.get(array) for field in fields] == [int(getattr(dut, name).value) for name in names]
-    memories, tables = await port.read_register(Register.MEMORIES), await port.read_register(Register.TABLES)
-    assert 1 << rm.MEMORIES_LOG2_SLOTS.get(memories) == int(dut.Slots.value)
-    assert 1 << rm.MEMORIES_LOG2_FEATURE_WORDS.get(memories) == int(dut.FeatureWords.value)
-    assert 1 << rm.MEMORIES_LOG2_STAGING.get(memories) == int(dut.Staging.value)
-    assert 1 << rm.TABLES_LOG2_BITMAPS.get(tables) == int(dut.BitmapWords.value)
-    assert 1 << rm.TABLES_LOG2_AFFINE.get(tables) == int(dut.AffineChannels.value)
-    assert 1 << rm.TABLES_LOG2_DESCRIPTORS.get(tables) == int(dut.Descriptors.value)
-    assert await port.state() == State.EMPTY and await port.version() == 0
+    bus = (await ready(dut)).bus
+    assert await bus.do(protocol.read_register(Register.ID)) == rm.ID_VALUE
+    assert await bus.do(protocol.read_register(Register.MAP_VERSION)) == rm.MAP_VERSION_VALUE
+    told = await bus.do(protocol.capabilities())
+    assert told == {name: int(getattr(dut, name.title().replace("_", "")).value) for name in told}
+    assert await bus.do(protocol.state()) == State.EMPTY and await bus.do(protocol.version()) == 0
     for register in (Register.CONTROL, Register.EVENTS, Register.STAGED, Register.BATCH, Register.COMMIT_PAUSE):
-        assert await port.read_register(register) == 0
+        assert await bus.do(protocol.read_register(register)) == 0
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -141,27 +135,28 @@ async def capabilities_are_the_parameters(dut) -> None:
 async def a_program_is_written_read_back_and_activated(dut, pauses: bool) -> None:
     """Every word of every space, then single words; nothing is written once the memories are closed."""
     tb = await ready(dut, pauses)
-    port = tb.port
-    await port.open_memories()
+    bus = tb.bus
+    await bus.do(protocol.open_memories())
     for space in SPACES:
         words = [tb.random.getrandbits(BITS[space]) for _ in range(SIZES[space])]
-        await port.write_words(space, range(SIZES[space]), words)
+        await bus.do(protocol.write_words(space, range(SIZES[space]), words))
         assert tb.memory[space] == words
         addresses, words = tb.random_words(space, 12)
-        await port.write_words(space, addresses, words)
+        await bus.do(protocol.write_words(space, addresses, words))
         assert [tb.memory[space][address] for address in addresses] == words
-        assert await port.read_words(space, range(SIZES[space])) == tb.memory[space]
-    await port.activate(0xC0FFEE42)
-    assert await port.version() == 0xC0FFEE42
+        assert (await bus.do(protocol.read_words(space, range(SIZES[space])))).tolist() == tb.memory[space]
+    await bus.do(protocol.activate(0xC0FFEE42))
+    assert await bus.do(protocol.version()) == 0xC0FFEE42
     before = {space: list(words) for space, words in tb.memory.items()}
     for space in SPACES:
         addresses, words = tb.random_words(space, 3)
         try:
-            await port.write_words(space, addresses, words)
+            await bus.do(protocol.write_words(space, addresses, words))
             raise AssertionError(f"{space} took words while closed")
         except DeviceError:
             pass
-        assert await port.read_words(space, addresses) == [before[space][address] for address in addresses]
+        held = await bus.do(protocol.read_words(space, addresses))
+        assert held.tolist() == [before[space][address] for address in addresses]
     assert tb.memory == before
 
 
@@ -169,7 +164,7 @@ async def a_program_is_written_read_back_and_activated(dut, pauses: bool) -> Non
 async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
     """Words past the end, partial words and the unused word of an entry raise the event and change nothing."""
     tb = await ready(dut)
-    await tb.port.open_memories()
+    await tb.bus.do(protocol.open_memories())
     await tb.events()
     beyond = [space.offset(SIZES[space.name] + 1) - 4 for space in TABLE]
     beyond += [rm.STAGING.base + 16 * int(dut.Staging.value), rm.STAGING.base + 12]
@@ -190,29 +185,31 @@ async def what_lies_beyond_a_memory_is_not_written(dut) -> None:
 async def an_entry_of_an_unknown_space_is_not_staged(dut) -> None:
     """Every code without a memory raises the event and leaves the entry as it was."""
     tb = await ready(dut)
-    await tb.port.stage([("weights", 7, 0xABCDEF012)])
+    entry = entries_of("weights", [7], [0xABCDEF012])
+    await tb.bus.do(protocol.stage(entry))
     for code in range(len(TABLE), 256):
         place = (code << 24 | 5).to_bytes(4, "little")
         assert (await tb.master.write(rm.STAGING.base + 8, place)).resp == AxiResp.OKAY
         assert await tb.events() == rm.EVENTS_CLOSED_WRITE.mask, f"code {code}"
-    assert await tb.port.read_staging(1) == [("weights", 7, 0xABCDEF012)]
+    assert await tb.bus.do(protocol.read_staging(1)) == entry
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def reads_between_the_parts_of_a_word_do_not_disturb_it(dut) -> None:
     """The low part of a weight word and of an entry is kept while other words are read."""
     tb = await ready(dut)
-    port, master = tb.port, tb.master
-    await port.open_memories()
+    bus, master = tb.bus, tb.master
+    await bus.do(protocol.open_memories())
     await master.write(rm.WEIGHTS.base, b"\x01\x23\x45\x67")
     await master.write(rm.STAGING.base, b"\x89\xab\xcd\xef\x0a\x00\x00\x00")
     for space in SPACES:
-        assert await port.read_words(space, [3, 6]) == [tb.memory[space][3], tb.memory[space][6]]
-    await master.read(rm.STAGING.base, 48)
+        held = await bus.do(protocol.read_words(space, [3, 6]))
+        assert held.tolist() == [tb.memory[space][3], tb.memory[space][6]]
+    await bus.do(protocol.read_staging(3))
     await master.write(rm.WEIGHTS.base + 4, b"\x0b\x00\x00\x00")
     await master.write(rm.STAGING.base + 8, b"\x07\x00\x00\x03")
     assert tb.memory["weights"][0] == 0xB67452301
-    assert await port.read_staging(1) == [("weights", 7, 0xAEFCDAB89)]
+    assert await bus.do(protocol.read_staging(1)) == entries_of("weights", [7], [0xAEFCDAB89])
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -224,7 +221,7 @@ async def forbidden_accesses_are_answered_with_an_error(dut) -> None:
         assert (await tb.master.read(offset, 4)).resp == AxiResp.SLVERR, f"0x{offset:05X}"
     for offset in (*unmapped, Register.ID, Register.STATE, Register.CYCLES, rm.LAYER_COUNTERS.base):
         assert (await tb.master.write(offset, b"\xff" * 4)).resp == AxiResp.SLVERR, f"0x{offset:05X}"
-    assert await tb.port.read_register(Register.ID) == rm.ID_VALUE
+    assert await tb.bus.do(protocol.read_register(Register.ID)) == rm.ID_VALUE
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -232,36 +229,38 @@ async def forbidden_accesses_are_answered_with_an_error(dut) -> None:
 async def staged_words_are_committed_between_images(dut, busy: bool) -> None:
     """Staging reads back; the commit waits for the array, copies all, and pauses for entries + 32 cycles at most."""
     tb = await ready(dut)
-    port = tb.port
-    await port.open_memories()
-    await port.activate(1)
-    await port.enable()
+    bus = tb.bus
+    await bus.do(protocol.open_memories())
+    await bus.do(protocol.activate(1))
+    await bus.do(protocol.enable())
     assert dut.stream_enable_o.value == 1 and dut.stream_flush_o.value == 0
-    entries = []
-    for space in SPACES[1:]:
-        entries += [(space, address, word) for address, word in zip(*tb.random_words(space, 15), strict=True)]
-    tb.random.shuffle(entries)
-    await port.stage(entries)
-    assert await port.read_staging(len(entries)) == entries
+    entries = np.concatenate([entries_of(space, *tb.random_words(space, 15)) for space in SPACES[1:]])
+    entries = entries[tb.random.sample(range(entries.size), entries.size)]
+    await bus.do(protocol.stage(entries))
+    assert np.array_equal(await bus.do(protocol.read_staging(entries.size)), entries)
     expected = {space: list(words) for space, words in tb.memory.items()}
-    for space, address, word in entries:
-        expected[space][address] = word
+    for space, address, word in entries.tolist():
+        expected[SPACES[space]][address] = word
     dut.array_busy_i.value = busy
-    commit = cocotb.start_soon(port.commit(2))
+    commit = cocotb.start_soon(bus.do(protocol.commit(2)))
     if busy:
         writes = tb.writes
-        while not rm.STATE_COMMIT_PENDING.get(await port.read_register(Register.STATE)):
+        while not rm.STATE_COMMIT_PENDING.get(await bus.do(protocol.read_register(Register.STATE))):
             pass
-        assert rm.STATE_BUSY.get(await port.read_register(Register.STATE))
-        assert dut.start_allowed_o.value == 0 and tb.writes == writes and await port.version() == 1
+        assert rm.STATE_BUSY.get(await bus.do(protocol.read_register(Register.STATE)))
+        assert dut.start_allowed_o.value == 0 and tb.writes == writes and await bus.do(protocol.version()) == 1
         await RisingEdge(dut.clk_i)
         dut.array_busy_i.value = 0
     pause = await commit
-    assert tb.memory == expected and await port.version() == 2 and await port.state() == State.VALID
-    assert len(entries) < pause <= len(entries) + 32
+    assert (
+        tb.memory == expected
+        and await bus.do(protocol.version()) == 2
+        and await bus.do(protocol.state()) == State.VALID
+    )
+    assert entries.size < pause <= entries.size + 32
     assert dut.start_allowed_o.value == 1
-    await port.stage([("descriptors", 5, 0xDEADBEEF)])
-    pause = await port.commit(3)
+    await bus.do(protocol.stage(entries_of("descriptors", [5], [0xDEADBEEF])))
+    pause = await bus.do(protocol.commit(3))
     assert RELOAD < pause <= 1 + RELOAD + 32 and tb.memory["descriptors"][5] == 0xDEADBEEF
 
 
@@ -270,24 +269,24 @@ async def staged_words_are_committed_between_images(dut, busy: bool) -> None:
 async def an_access_waits_while_entries_are_copied(dut, write: bool) -> None:
     """A word read is the one that was committed; an entry written meanwhile is not the one that was committed."""
     tb = await ready(dut)
-    port, count = tb.port, int(dut.Staging.value)
-    await port.open_memories()
-    await port.activate(1)
+    bus, count = tb.bus, int(dut.Staging.value)
+    await bus.do(protocol.open_memories())
+    await bus.do(protocol.activate(1))
     addresses = tb.random.choices(range(SIZES["descriptors"]), k=count - 1)
-    entries = [("descriptors", address, tb.random.getrandbits(32)) for address in addresses]
+    entries = entries_of("descriptors", addresses, [tb.random.getrandbits(32) for _ in addresses])
     committed = ~tb.memory["bitmaps"][5] & 0xFFFFFFFF
-    await port.stage([*entries, ("bitmaps", 5, committed)])
-    command = cocotb.start_soon(port.write_register(Register.COMMAND, rm.COMMAND_COMMIT.mask))
+    await bus.do(protocol.stage(np.concatenate([entries, entries_of("bitmaps", [5], [committed])])))
+    command = cocotb.start_soon(bus.do(protocol.write_register(Register.COMMAND, rm.COMMAND_COMMIT.mask)))
     await RisingEdge(dut.copying)
     await command
     assert dut.copying.value == 1
     if write:
         await tb.master.write(rm.STAGING.base + 16 * (count - 1), bytes(8) + (1 << 24 | 5).to_bytes(4, "little"))
     else:
-        assert await port.read_words("bitmaps", [5]) == [committed]
+        assert (await bus.do(protocol.read_words("bitmaps", [5]))).tolist() == [committed]
     assert dut.copying.value == 0 and tb.memory["bitmaps"][5] == committed
     if write:
-        assert (await port.read_staging(count))[-1] == ("bitmaps", 5, 0)
+        assert (await bus.do(protocol.read_staging(count)))[-1:] == entries_of("bitmaps", [5], [0])
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -295,12 +294,12 @@ async def commands_out_of_place_are_refused(dut) -> None:
     """Activate and commit without a program, and a commit of more than staging holds."""
     tb = await ready(dut)
     for command in (rm.COMMAND_ACTIVATE, rm.COMMAND_COMMIT):
-        await tb.port.write_register(Register.COMMAND, command.mask)
+        await tb.bus.do(protocol.write_register(Register.COMMAND, command.mask))
         assert await tb.events() == rm.EVENTS_REFUSED.mask
-    await tb.port.open_memories()
-    await tb.port.activate(1)
+    await tb.bus.do(protocol.open_memories())
+    await tb.bus.do(protocol.activate(1))
     try:
-        await tb.port.stage([("bitmaps", 0, 0)] * (int(dut.Staging.value) + 1))
+        await tb.bus.do(protocol.stage(entries_of("bitmaps", [0] * (int(dut.Staging.value) + 1), 0)))
         raise AssertionError("too many entries were taken")
     except DeviceError:
         pass
@@ -310,7 +309,7 @@ async def commands_out_of_place_are_refused(dut) -> None:
 async def events_raise_the_interrupt_and_are_cleared_one_by_one(dut) -> None:
     """Each stream event sets its bit; an enabled one raises the interrupt until it is cleared."""
     tb = await ready(dut)
-    await tb.port.write_register(Register.BATCH, 0xBEEF)
+    await tb.bus.do(protocol.write_register(Register.BATCH, 0xBEEF))
     assert int(dut.batch_images_o.value) == 0xBEEF
     inputs = {
         "early_last_i": rm.EVENTS_EARLY_LAST,
@@ -318,22 +317,22 @@ async def events_raise_the_interrupt_and_are_cleared_one_by_one(dut) -> None:
         "batch_done_i": rm.EVENTS_BATCH_DONE,
     }
     for name, field in inputs.items():
-        await tb.port.write_register(Register.INTERRUPT_ENABLE, field.mask ^ rm.INTERRUPT_ENABLE_MASK.mask)
+        await tb.bus.do(protocol.write_register(Register.INTERRUPT_ENABLE, field.mask ^ rm.INTERRUPT_ENABLE_MASK.mask))
         await tb.pulse(**{name: 1})
-        assert await tb.port.read_register(Register.EVENTS) == field.mask and dut.interrupt_o.value == 0
-        await tb.port.write_register(Register.INTERRUPT_ENABLE, field.mask)
+        assert await tb.bus.do(protocol.read_register(Register.EVENTS)) == field.mask and dut.interrupt_o.value == 0
+        await tb.bus.do(protocol.write_register(Register.INTERRUPT_ENABLE, field.mask))
         assert dut.interrupt_o.value == 1
-        await tb.port.write_register(Register.EVENTS, field.mask ^ rm.INTERRUPT_ENABLE_MASK.mask)
-        assert await tb.port.read_register(Register.EVENTS) == field.mask
-        await tb.port.write_register(Register.EVENTS, field.mask)
-        assert await tb.port.read_register(Register.EVENTS) == 0 and dut.interrupt_o.value == 0
+        await tb.bus.do(protocol.write_register(Register.EVENTS, field.mask ^ rm.INTERRUPT_ENABLE_MASK.mask))
+        assert await tb.bus.do(protocol.read_register(Register.EVENTS)) == field.mask
+        await tb.bus.do(protocol.write_register(Register.EVENTS, field.mask))
+        assert await tb.bus.do(protocol.read_register(Register.EVENTS)) == 0 and dut.interrupt_o.value == 0
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def counters_and_layer_counters_are_read(dut) -> None:
     """A known number of events of each kind, and the layer counters' window."""
     tb = await ready(dut)
-    await tb.port.clear_counters()
+    await tb.bus.do(protocol.clear_counters())
     counts = {"issue_i": 5, "stall_windows_i": 4, "stall_accumulators_i": 3, "stall_schedule_i": 2, "array_busy_i": 7}
     for name, count in counts.items():
         for _ in range(count):
@@ -343,7 +342,7 @@ async def counters_and_layer_counters_are_read(dut) -> None:
     for _ in range(18):
         await RisingEdge(dut.clk_i)
     await tb.pulse(image_done_i=1)
-    counters = await tb.port.counters()
+    counters = await tb.bus.do(protocol.counters())
     assert counters.pop("cycles") > 40
     assert counters == {
         "busy_cycles": 7,
@@ -356,18 +355,19 @@ async def counters_and_layer_counters_are_read(dut) -> None:
         "images_done": 1,
         "last_latency": 19,
     }
-    assert [word for layer in await tb.port.layer_counters(64) for word in layer] == tb.layer_counters
+    layers = await tb.bus.do(protocol.layer_counters(64))
+    assert [word for layer in layers for word in layer.values()] == tb.layer_counters
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def a_soft_reset_leaves_the_memories_and_empties_the_state(dut) -> None:
     """The state is empty, images that wait are dropped, and a program can be loaded again."""
     tb = await ready(dut)
-    await tb.port.open_memories()
-    await tb.port.activate(5)
+    await tb.bus.do(protocol.open_memories())
+    await tb.bus.do(protocol.activate(5))
     before = {space: list(words) for space, words in tb.memory.items()}
-    await tb.port.soft_reset()
-    assert dut.stream_flush_o.value == 1 and await tb.port.version() == 0 and tb.memory == before
-    await tb.port.open_memories()
-    await tb.port.activate(6)
-    assert await tb.port.version() == 6
+    await tb.bus.do(protocol.soft_reset())
+    assert dut.stream_flush_o.value == 1 and await tb.bus.do(protocol.version()) == 0 and tb.memory == before
+    await tb.bus.do(protocol.open_memories())
+    await tb.bus.do(protocol.activate(6))
+    assert await tb.bus.do(protocol.version()) == 6

@@ -5,46 +5,22 @@ Both sides wait for edges of the handshake instead of looking at every cycle, so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-import numpy as np
 from cocotb.queue import Queue
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import RisingEdge
-from numpy.typing import NDArray
 
-from tritforge.overlay.program import OverlayProgram
+from tritforge.device.streams import Result, result_of
 
 CLOCK_NS = 10
-
-
-@dataclass(frozen=True)
-class Result:
-    """One result packet: its sequence number, network version, logits, and the clock cycle of its last beat."""
-
-    sequence: int
-    version: int
-    logits: tuple[int, ...]
-    cycle: int
-    last: bool
+RESULT_CYCLES = 2_000_000
+"""Cycles after which a result is given up."""
 
 
 def now() -> int:
     """The current clock cycle, by the simulator's clock."""
     return round(get_sim_time("ns") / CLOCK_NS)
-
-
-def image_beats(program: OverlayProgram, image: NDArray) -> Iterator[int]:
-    """Stream words of an image ``(C, H, W)``: pixels in raster order, four channel lanes a beat, lane 0 lowest."""
-    bits = program.parameters.activation_bits
-    channels, height, width = image.shape
-    lanes = -(-channels // 4) * 4
-    padded = np.zeros((lanes, height, width), dtype=np.uint64)
-    padded[:channels] = image
-    quads = padded.transpose(1, 2, 0).reshape(-1, 4)
-    weights = np.uint64(1) << (np.arange(4, dtype=np.uint64) * np.uint64(bits))
-    yield from (quads * weights).sum(axis=1, dtype=np.uint64).tolist()
 
 
 class ImageSource:
@@ -91,7 +67,5 @@ class ResultSink:
                 continue
             beats.append(int(dut.m_axis_tdata.value))
             if len(beats) == self.classes + 1:
-                logits = tuple(beat - (1 << 64) if beat >> 63 else beat for beat in beats[1:])
-                head, last = beats[0], bool(dut.m_axis_tlast.value)
-                self.results.put_nowait(Result(head & 0xFFFFFFFF, head >> 32, logits, now(), last))
+                self.results.put_nowait(result_of(beats, now(), bool(dut.m_axis_tlast.value)))
                 beats = []

@@ -20,10 +20,13 @@ clock cycles throughout.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tritforge.cost.core_timing import STEP_TO_SUMS, STEP_TO_TILE, CoreTiming, LayerShape, LayerTimes, Word
 from tritforge.cost.input_timing import InputTiming
@@ -38,6 +41,20 @@ WRITE_TO_START = 2
 """image_input, sequencer: from the write of an image's last word to the image's entry."""
 END_TO_INPUT = 2
 """sequencer, image_input: from the end of the image that had a buffer to the next beat into it."""
+
+
+class HasWords(Protocol):
+    """A program, of which timing needs the parameters and the words alone."""
+
+    @property
+    def parameters(self) -> AcceleratorParameters:
+        """The accelerator."""
+        ...
+
+    @property
+    def images(self) -> Mapping[str, NDArray[np.uint64]]:
+        """Words by memory space."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -102,19 +119,9 @@ def predict(program: OverlayProgram, images: int = IMAGES) -> Prediction:
     Args:
         images: images in a row to follow, at least 2.
     """
-    frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)
-    fields = [unpack(LAYER, frame) for frame in frames[1:]]
-    shapes = [layer_shape(program, fields, index) for index in range(len(fields))]
-    core = CoreTiming(2 * program.parameters.pass_outputs // program.parameters.group_channels)
-    beats = 1 if unpack(HEADER, frames[0])["quad_input"] else program.parameters.group_channels // 4
-    source = InputTiming(program.beats_per_image // beats, beats, core.window_reads)
-    runs: list[list[LayerTimes]] = []
-    begun, written = 0, 1
-    for image in range(images):
-        if image:
-            begun, written = source.image(runs[image - 2][-1].done + END_TO_INPUT if image > 1 else 0)
-        entry = written + WRITE_TO_START
-        runs.append([core.layer(shape, None if index else entry) for index, shape in enumerate(shapes)])
+    row = ImageRow(program)
+    runs = [row.image() for _ in range(images)]
+    fields = row.fields
     ends = [run[-1].done for run in runs]
     first, last = images // 2 - 1, images - 1
     layers = []
@@ -136,13 +143,46 @@ def predict(program: OverlayProgram, images: int = IMAGES) -> Prediction:
     return Prediction(
         layers=tuple(layers),
         latency_cycles=ends[0] - runs[0][0].enters,
-        input_cycles=written - begun + 1,
+        input_cycles=row.input_cycles,
         distances=tuple(later - sooner for sooner, later in pairwise(ends)),
         cycles_per_image=(ends[last] - ends[first]) / (last - first),
     )
 
 
-def layer_shape(program: OverlayProgram, layers: list[dict[str, int]], index: int) -> LayerShape:
+class ImageRow:
+    """Images that follow each other without a pause, from an idle accelerator on.
+
+    Attributes:
+        fields: descriptor fields of every layer.
+        input_cycles: of the last image, from its first beat to the write of its last word.
+    """
+
+    def __init__(self, program: HasWords) -> None:
+        frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)
+        header = unpack(HEADER, frames[0])
+        parameters = program.parameters
+        self.fields = [unpack(LAYER, frame) for frame in frames[1 : 1 + header["layers"]]]
+        self.input_cycles = 0
+        self._shapes = [layer_shape(program, self.fields, index) for index in range(len(self.fields))]
+        self._core = CoreTiming(2 * parameters.pass_outputs // parameters.group_channels)
+        beats = 1 if header["quad_input"] else parameters.group_channels // 4
+        words = header["input_height"] * header["input_width"] * header["input_blocks"]
+        self._source = InputTiming(words, beats, self._core.window_reads)
+        self._runs: list[list[LayerTimes]] = []
+
+    def image(self) -> list[LayerTimes]:
+        """The times of the next image's layers; the first image's input is there in cycle 1."""
+        begun, written = 0, 1
+        if self._runs:
+            free = self._runs[-2][-1].done + END_TO_INPUT if len(self._runs) > 1 else 0
+            begun, written = self._source.image(free)
+        entry = written + WRITE_TO_START
+        self._runs.append([self._core.layer(shape, None if i else entry) for i, shape in enumerate(self._shapes)])
+        self.input_cycles = written - begun + 1
+        return self._runs[-1]
+
+
+def layer_shape(program: HasWords, layers: list[dict[str, int]], index: int) -> LayerShape:
     """What a layer's descriptor fields and bitmaps, and the layer before, mean for its timing."""
     parameters, fields = program.parameters, layers[index]
     written = layers[index - 1]["output_base"] if index else None
@@ -166,7 +206,7 @@ def layer_shape(program: OverlayProgram, layers: list[dict[str, int]], index: in
         input_rows=(factor, 1 if fields["pointwise"] and factor == 1 else 2) if follows("input") else None,
         residual_rows=(residual_factor, residual_factor) if follows("residual") else None,
         quad_reads=_quad_reads(parameters, fields, pass_words) if fields["residual"] else (),
-        waits_for_end=kind_of(fields, program.layer_names[index]).waits_for_end,
+        waits_for_end=kind_of(fields, str(index)).waits_for_end,
     )
 
 
@@ -183,7 +223,7 @@ def _load_steps(parameters: AcceleratorParameters, fields: dict[str, int]) -> tu
     return tuple(tuple(count * each for each in pixels) for count in taps)  # type: ignore[misc]
 
 
-def _tile_words(program: OverlayProgram, fields: dict[str, int], pass_words: int) -> tuple[Word, ...]:
+def _tile_words(program: HasWords, fields: dict[str, int], pass_words: int) -> tuple[Word, ...]:
     """Bitmap words of a tile, in the order in which the scanner walks them."""
     lanes = program.parameters.group_channels
     address = fields["bitmap_base"]

@@ -1,1 +1,1 @@
-"""The accelerator as a device: ports, updates and the persistent copy of what it holds."""
+"""The accelerator as a device: the register protocol, updates, the network that survives, a reference device."""

@@ -13,13 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tritforge.device.update import PreparedUpdate
 from tritforge.errors import NetworkError, PatchError, TritforgeError
 from tritforge.files import atomic_write, reason
 from tritforge.network.digest import network_digest
 from tritforge.network.file import NETWORK_FILE, load_network, save_network
 from tritforge.network.network import Network
 from tritforge.patches.file import read_patch_file
-from tritforge.patches.patch import apply_to_network
+from tritforge.patches.patch import apply_to_network, network_version
+from tritforge.patches.steps import check_version
 
 PENDING_FILE = "pending.patch"
 
@@ -27,16 +29,18 @@ Outcome = TypeVar("Outcome")
 
 
 class Journal:
-    """The persistent network in ``folder``."""
+    """The persistent network in ``folder``, which one process at a time owns."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.network_path = Path(folder) / NETWORK_FILE
         self.pending_path = Path(folder) / PENDING_FILE
+        self._network: Network | None = None
 
     def store(self, network: Network) -> None:
         """Begin with ``network``, forgetting what the folder held; a process that dies leaves the old or this one."""
+        self._network = None
         self._forget_pending()
-        save_network(self.network_path, network)
+        self._save(network)
 
     def recover(self) -> Network:
         """The network that holds now; an update that was cut off is finished first, a torn patch is forgotten.
@@ -48,7 +52,7 @@ class Journal:
             PatchError: the pending patch belongs to another network.
         """
         self._sweep()
-        network = load_network(self.network_path)
+        self._network = network = load_network(self.network_path)
         pending = self._read_pending()
         if pending is None:
             return network
@@ -57,30 +61,37 @@ class Journal:
                 network = apply_to_network(network, pending)
             except PatchError as error:
                 raise PatchError(f"{self.pending_path}: {error}; remove it to keep the stored network") from error
-            save_network(self.network_path, network)
+            self._save(network)
         self._forget_pending()
         return network
 
-    def update(self, patch: bytes, apply: Callable[[Network], Outcome]) -> Outcome:
-        """Update the stored network by the patch file ``patch`` while ``apply`` updates the accelerator.
+    def update(self, update: PreparedUpdate, apply: Callable[[], Outcome]) -> Outcome:
+        """Follow ``update`` while ``apply`` brings it to the accelerator.
 
-        ``apply`` gets the stored network and returns when the accelerator holds the new one; what it returns is
-        returned. If it raises a TritforgeError the old network stays.
+        ``apply`` returns when the accelerator holds the new network; what it returns is returned. If it raises a
+        TritforgeError the old network stays.
 
         Raises:
-            PatchError: the patch does not fit the stored network; nothing was written.
+            PatchError: the update does not start from the stored network or is not newer; nothing was written.
         """
-        network = self.recover()
-        result = apply_to_network(network, patch)
-        atomic_write(self.pending_path, patch)
+        network = self.recover() if self._network is None else self._network
+        if network_digest(network) != network_digest(update.base):
+            found = f"{network_digest(update.base)[:16]}; the stored one is {network_digest(network)[:16]}"
+            raise PatchError(f"patch: made for network {found}")
+        check_version(update.version, network_version(network))
+        atomic_write(self.pending_path, update.patch)
         try:
-            outcome = apply(network)
+            outcome = apply()
         except TritforgeError:
             self._forget_pending()
             raise
-        save_network(self.network_path, result)
+        self._save(update.result)
         self._forget_pending()
         return outcome
+
+    def _save(self, network: Network) -> None:
+        save_network(self.network_path, network)
+        self._network = network
 
     def _read_pending(self) -> bytes | None:
         try:

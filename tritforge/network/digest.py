@@ -16,14 +16,24 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tritforge.network.network import Network
 
 _TITLE = b"tritforge network 1\n"
+_KNOWN: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
+"""Digests of networks that are still there; a network does not change."""
 
 
 def network_digest(network: Network) -> str:
-    """SHA-256 of the canonical integers of ``network``, as 64 hexadecimal digits."""
+    """SHA-256 of the canonical integers of ``network``, as 64 hexadecimal digits; computed once a network."""
+    known = _KNOWN.get(network)
+    if known is None:
+        known = _KNOWN[network] = _digest(network)
+    return known
+
+
+def _digest(network: Network) -> str:
     digest = hashlib.sha256(_TITLE)
     digest.update(canonical_json(network_structure(network)).encode("ascii") + b"\n")
     for layer in network.layers:

@@ -8,8 +8,11 @@ from the register map.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tritforge.errors import ProgramError
 from tritforge.overlay.descriptor import FRAME_WORDS
@@ -28,6 +31,16 @@ ENTRY_SPACE_LOW = 24
 """Lowest bit of the code in the third bus word of a staged entry; the address begins at bit 0."""
 ENTRY_BUS_WORDS = 4
 """Bus words from one staged entry to the next; the fourth is not used."""
+
+
+BusWords = NDArray[np.uint32]
+"""32-bit words as they go over the bus."""
+Words = NDArray[np.uint64]
+
+ENTRY = np.dtype([("space", "u1"), ("address", "<u4"), ("word", "<u8")])
+"""A word and its place: code of the space, word address, content."""
+Entries = np.ndarray
+"""One row of ``ENTRY``."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +81,17 @@ class Space:
         """Byte offset of the word at ``address`` in the register map."""
         return self.window.base + address * self.bus_words * BUS_BITS // 8
 
-    def to_bus(self, words: Sequence[int]) -> list[int]:
+    def to_bus(self, words: ArrayLike) -> BusWords:
         """The bus words of ``words``, those of a word lowest bits first."""
-        shifts = range(0, BUS_BITS * self.bus_words, BUS_BITS)
-        return [word >> shift & (1 << BUS_BITS) - 1 for word in words for shift in shifts]
+        parts = np.ascontiguousarray(words, dtype="<u8").view("<u4").reshape(-1, 2)
+        return parts[:, : self.bus_words].reshape(-1)
 
-    def from_bus(self, parts: Sequence[int]) -> list[int]:
+    def from_bus(self, parts: BusWords) -> Words:
         """Inverse of :meth:`to_bus`."""
-        count = self.bus_words
-        return [
-            sum(part << BUS_BITS * index for index, part in enumerate(parts[first : first + count]))
-            for first in range(0, len(parts), count)
-        ]
+        rows = parts.reshape(-1, self.bus_words)
+        whole = np.zeros((len(rows), 2), dtype="<u4")
+        whole[:, : self.bus_words] = rows
+        return whole.view("<u8").reshape(-1).astype(np.uint64)
 
 
 TABLE = (
@@ -137,14 +149,17 @@ def space_coded(code: int) -> Space:
     return TABLE[code]
 
 
-def entry_to_bus(space: str, address: int, word: int) -> list[int]:
-    """A staged entry as the bus words that store it: its word in two, then code and address."""
-    low = (1 << BUS_BITS) - 1
-    return [word & low, word >> BUS_BITS, space_named(space).code << ENTRY_SPACE_LOW | address]
+def entries_to_bus(entries: Entries) -> BusWords:
+    """Staged entries as the bus words that store them, ``(entries, 3)``: the word in two, then code and address."""
+    places = entries["space"].astype(np.uint32) << ENTRY_SPACE_LOW | entries["address"]
+    words = np.ascontiguousarray(entries["word"]).view("<u4").reshape(-1, 2)
+    return np.column_stack([words, places]).astype(np.uint32)
 
 
-def entry_from_bus(parts: Sequence[int]) -> tuple[str, int, int]:
-    """Space, address and word of a staged entry's bus words; raises ProgramError where the code is of no space."""
-    place = parts[2]
-    address = place & (1 << ADDRESS_BITS) - 1
-    return space_coded(place >> ENTRY_SPACE_LOW).name, address, parts[0] | parts[1] << BUS_BITS
+def entries_from_bus(rows: BusWords) -> Entries:
+    """Inverse of :func:`entries_to_bus`; more words in a row are left out."""
+    entries = np.zeros(len(rows), dtype=ENTRY)
+    entries["word"] = rows[:, 0] | rows[:, 1].astype(np.uint64) << np.uint64(BUS_BITS)
+    entries["space"] = rows[:, 2] >> ENTRY_SPACE_LOW
+    entries["address"] = rows[:, 2] & ((1 << ADDRESS_BITS) - 1)
+    return entries

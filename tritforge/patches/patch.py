@@ -105,13 +105,13 @@ def apply_to_network(base: Network, data: bytes) -> Network:
     multiplier[patch.entries] = _wrap(multiplier[patch.entries] + patch.multiplier_steps, AFFINE_MODULI[0])
     bias[patch.entries] = _wrap(bias[patch.entries] + patch.bias_steps, AFFINE_MODULI[1])
     try:
-        result = _with_rows(base, trits, multiplier, bias)
+        result = _with_rows(base, trits, multiplier, bias, base.provenance | {VERSION_KEY: patch.version})
     except NetworkError as error:
         raise PatchError(f"patch: its result is no valid network: {error}") from error
     digest = network_digest(result)
     if digest != patch.result_digest:
         raise PatchError(f"patch: its result is network {digest[:16]}, not {patch.result_digest[:16]} as it says")
-    return replace(result, provenance=base.provenance | {VERSION_KEY: patch.version})
+    return result
 
 
 def verify(data: bytes, base: Network) -> None:
@@ -192,8 +192,10 @@ def _affine_rows(network: Network) -> tuple[Row, Row]:
     )
 
 
-def _with_rows(network: Network, trits: NDArray[np.int8], multiplier: Row, bias: Row) -> Network:
-    """``network`` with other trits, ``M`` and ``B``, checked once when all are in place."""
+def _with_rows(
+    network: Network, trits: NDArray[np.int8], multiplier: Row, bias: Row, provenance: dict[str, Any]
+) -> Network:
+    """``network`` with other trits, ``M``, ``B`` and provenance, checked once when all are in place."""
     ternary = layers_with_trits(network, trits)
     replaced: dict[str, Layer] = {}
     start = 0
@@ -202,7 +204,7 @@ def _with_rows(network: Network, trits: NDArray[np.int8], multiplier: Row, bias:
         changed = ternary.get(layer.name, layer)
         replaced[layer.name] = changed.with_affine(multiplier[start:end], bias[start:end])
         start = end
-    return network.with_layers(replaced)
+    return replace(network, layers=tuple(replaced.values()), provenance=provenance)
 
 
 def _wrap(values: Row, modulus: int) -> Row:

@@ -1,207 +1,209 @@
+"""Applying an update to a device that is right, and over buses that are not: what is told, and what is left behind."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from network_samples import changed, tiny_network
+from accelerator_scenarios import PARAMETERS, other_network, some_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tritforge.device.apply import AppliedPatch, apply_patch, plan_words
-from tritforge.device.memory_port import MemoryImagePort, PortState
+from tritforge.device import protocol
+from tritforge.device.apply import AppliedUpdate, apply_update
+from tritforge.device.protocol import drive
+from tritforge.device.reference_device import FreeRunning, ReferenceDevice
+from tritforge.device.update import PreparedUpdate, prepare_update
 from tritforge.errors import DeviceError, PatchError, TritforgeError
-from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
-from tritforge.network.trit_order import network_trits
-from tritforge.overlay.lowering import fitting_parameters
-from tritforge.overlay.lowering import lower as lower_for
-from tritforge.overlay.parameters import AcceleratorParameters
-from tritforge.overlay.spaces import SPACES
+from tritforge.overlay import register_map as rm
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.program import OverlayProgram
+from tritforge.overlay.register_map import Register, State
+from tritforge.overlay.spaces import SPACES, BusWords
 from tritforge.patches.patch import diff
-from tritforge.samples.random_network import random_network
 
 
-@dataclass
-class Program:
-    images: dict[str, np.ndarray]
+def small(network: Network) -> OverlayProgram:
+    return lower(network, PARAMETERS)
 
 
-def lower(network: Network) -> Program:
-    """A stand-in for lowering: eight trits to a word of weights, two words to an affine entry."""
-    trits = network_trits(network).astype(np.int64) + 1
-    digits = np.zeros((-(-trits.size // 8), 8), dtype=np.int64)
-    digits.reshape(-1)[: trits.size] = trits
-    multiplier = np.concatenate([layer.multiplier for layer in network.layers]) % (1 << 16)
-    bias = np.concatenate([layer.bias for layer in network.layers]) % (1 << 48)
-    affine = np.stack([bias & 0xFFFFFFFF, bias >> 32 | multiplier << 16], axis=1).reshape(-1)
-    return Program(
-        {
-            "weights": (digits << np.arange(0, 32, 4)).sum(axis=1).astype(np.uint64),
-            "affine": affine.astype(np.uint64),
-            "bitmaps": np.zeros(4, dtype=np.uint64),
-            "descriptors": np.array([layer.shift for layer in network.layers], dtype=np.uint64),
-        }
-    )
+RNG = np.random.default_rng(11)
+BASE = some_network(RNG)
+UPDATE = prepare_update(BASE, diff(BASE, other_network(RNG, BASE, 0.02), 5), small)
+LARGE_BASE = some_network(RNG, trits=1500)
+LARGE = prepare_update(LARGE_BASE, diff(LARGE_BASE, other_network(RNG, LARGE_BASE, 0.5), 5), small)
+UPDATES = {"staged": UPDATE, "stopped": LARGE}
 
 
-def setting(staging_depth: int = 1000) -> tuple[MemoryImagePort, Network, Network, bytes]:
-    base = tiny_network()
-    new = changed(base, 1, 0.1, 0.2)
-    return MemoryImagePort(lower(base).images, staging_depth, version=0), base, new, diff(base, new, 5)
+def loaded(update: PreparedUpdate, kind: type[FreeRunning] = FreeRunning) -> FreeRunning:
+    """A device behind a bus of this kind that holds the update's base network as version 0."""
+    bus = kind(ReferenceDevice(PARAMETERS))
+    drive(protocol.load_program(update.base_program, 0), bus)
+    return bus
 
 
-def holds(port: MemoryImagePort, network: Network) -> bool:
-    expected = lower(network).images
-    return all(np.array_equal(port.images[space], expected[space]) for space in SPACES)
+def holds(bus: FreeRunning, program: OverlayProgram) -> bool:
+    held = bus.device.memories.images
+    return all(np.array_equal(held[space][: words.size], words) for space, words in program.images.items())
 
 
-def test_the_plan_is_every_differing_word_in_order() -> None:
-    base = tiny_network()
-    new = changed(base, 1, 0.1, 0.2)
-    old_images, new_images = lower(base).images, lower(new).images
-    plan = plan_words(lower(base), lower(new))
-    rows = [(SPACES[row["space"]], int(row["address"]), int(row["word"])) for row in plan]
-    assert rows == [
-        (space, address, int(new_images[space][address]))
-        for space in SPACES
-        for address in range(old_images[space].size)
-        if old_images[space][address] != new_images[space][address]
-    ]
-    assert {space for space, _, _ in rows} == {"weights", "affine"}
-    assert plan_words(lower(base), lower(base)).size == 0
-    longer = lower(base)
-    longer.images["bitmaps"] = np.zeros(5, dtype=np.uint64)
-    with pytest.raises(PatchError, match="bitmaps: the patched network takes 5 words, the loaded one 4"):
-        plan_words(lower(base), longer)
+def state_and_version(bus: FreeRunning) -> tuple[State, int]:
+    return drive(protocol.state(), bus), drive(protocol.version(), bus)
 
 
-def test_a_small_patch_is_staged_and_committed() -> None:
-    count = plan_words(lower(setting()[1]), lower(setting()[2])).size
-    port, base, new, patch = setting(staging_depth=count)
-    applied = apply_patch(port, base, patch, lower)
-    assert applied == AppliedPatch(applied.network, 5, count, count, "staged")
-    assert network_digest(applied.network) == network_digest(new)
-    assert holds(port, new) and port.version() == 5 and port.state() is PortState.VALID
+@pytest.mark.parametrize("mode", ["staged", "stopped"])
+def test_an_update_is_applied(mode: str) -> None:
+    update = UPDATES[mode]
+    bus = loaded(update)
+    applied = drive(apply_update(update), bus)
+    assert (applied.mode, applied.version, applied.words_written) == (mode, 5, update.entries.size)
+    assert holds(bus, update.result_program) and state_and_version(bus) == (State.VALID, 5)
 
 
-def test_a_larger_patch_stops_the_array() -> None:
-    count = plan_words(lower(setting()[1]), lower(setting()[2])).size
-    port, base, new, patch = setting(staging_depth=count - 1)
-    applied = apply_patch(port, base, patch, lower)
-    assert applied == AppliedPatch(applied.network, 5, count, count, "stopped")
-    assert holds(port, new) and port.version() == 5 and port.state() is PortState.VALID
+def test_an_update_without_changes_raises_the_version() -> None:
+    update = prepare_update(BASE, diff(BASE, BASE, 1), small)
+    bus = loaded(update)
+    assert drive(apply_update(update), bus) == AppliedUpdate(1, 0, 4, "staged")
+    assert holds(bus, update.base_program) and state_and_version(bus) == (State.VALID, 1)
 
 
-def test_rounds_follow_each_other() -> None:
-    port, base, new, patch = setting()
-    second = changed(new, 2, 0.05)
-    applied = apply_patch(port, base, patch, lower)
-    again = apply_patch(port, applied.network, diff(new, second, 6), lower)
-    assert holds(port, second) and again.version == port.version() == 6
+class ShiftedClock(FreeRunning):
+    """A device whose counter of cycles did not begin at 0."""
+
+    shift = 0
+
+    def read(self, offset: int, count: int) -> BusWords:
+        words = super().read(offset, count).copy()
+        if offset == Register.CYCLES:
+            words[0] = (int(words[0]) + self.shift) % 2**32
+        return words
 
 
-class UntouchedPort(MemoryImagePort):
-    """Fails the test at any write."""
+PAUSE = drive(apply_update(LARGE), loaded(LARGE)).pause_cycles
 
-    def forbidden(self, *_: object) -> int:
-        raise AssertionError("the accelerator was touched")
 
-    stage = write_words = commit = stop = start = forbidden  # type: ignore[assignment]
+@settings(deadline=None)
+@given(st.one_of(st.integers(2**32 - 60, 2**32 - 1), st.integers(0, 2**32 - 1)))
+def test_a_pause_is_told_across_the_wrap_of_the_counter(shift: int) -> None:
+    bus = loaded(LARGE, ShiftedClock)
+    bus.shift = shift  # type: ignore[attr-defined]
+    assert drive(apply_update(LARGE), bus).pause_cycles == PAUSE
+
+
+class Untouched(FreeRunning):
+    """Fails the test at any write but that of an event."""
+
+    armed = False
+
+    def write(self, offset: int, words: BusWords) -> None:
+        assert not self.armed or offset == Register.EVENTS, f"0x{offset:05X} was written"
+        super().write(offset, words)
+
+
+def at_version(bus: FreeRunning) -> None:
+    drive(protocol.load_program(UPDATE.base_program, 5), bus)
+
+
+def stopped(bus: FreeRunning) -> None:
+    drive(protocol.open_memories(), bus)
+
+
+def emptied(bus: FreeRunning) -> None:
+    drive(protocol.soft_reset(), bus)
 
 
 @pytest.mark.parametrize(
-    ("prepare", "error", "words"),
+    ("before", "error", "words"),
     [
-        (lambda port, base, patch: (base, patch[:-1] + b"\0"), PatchError, "checksum"),
-        (lambda port, base, patch: (tiny_network(3), patch), PatchError, "made for network"),
-        (lambda port, base, patch: (replace(base, provenance={"version": 5}), patch), PatchError, "version is 5"),
-        (lambda port, base, patch: setattr(port, "_version", 5), PatchError, "than the accelerator's 5"),
-        (lambda port, base, patch: setattr(port, "_state", PortState.STOPPED), DeviceError, "state is stopped"),
-        (lambda port, base, patch: setattr(port, "_state", PortState.EMPTY), DeviceError, "state is empty"),
+        (at_version, PatchError, "version is 5; it must be higher than the accelerator's 5"),
+        (stopped, DeviceError, "the accelerator's state is loading; a patch needs a valid network"),
+        (emptied, DeviceError, "the accelerator's state is empty; a patch needs a valid network"),
     ],
 )
 def test_what_is_refused_leaves_the_accelerator_alone(
-    prepare: Callable, error: type[TritforgeError], words: str
+    before: Callable[[FreeRunning], None], error: type[TritforgeError], words: str
 ) -> None:
-    _, base, _, patch = setting()
-    port = UntouchedPort(lower(base).images)
-    base, patch = prepare(port, base, patch) or (base, patch)
+    bus = loaded(UPDATE, Untouched)
+    before(bus)
+    bus.armed = True  # type: ignore[attr-defined]
     with pytest.raises(error, match=words):
-        apply_patch(port, base, patch, lower)
+        drive(apply_update(UPDATE), bus)
 
 
-def test_another_network_in_the_accelerator_is_noticed() -> None:
-    _, base, new, patch = setting()
-    for row in plan_words(lower(base), lower(new)):
-        images = lower(base).images
-        images[SPACES[row["space"]]][row["address"]] ^= np.uint64(1)
+def test_any_other_word_in_the_accelerator_is_noticed() -> None:
+    for row in UPDATE.entries:
+        bus = loaded(UPDATE, Untouched)
+        bus.device.memories.images[SPACES[row["space"]]][row["address"]] ^= np.uint64(1)
+        bus.armed = True  # type: ignore[attr-defined]
         with pytest.raises(DeviceError, match="does not hold the network that the patch starts from"):
-            apply_patch(UntouchedPort(images), base, patch, lower)
+            drive(apply_update(UPDATE), bus)
 
 
-class FaultyStaging(MemoryImagePort):
-    def stage(self, entries: np.ndarray) -> None:
-        super().stage(entries)
-        self._staging["word"][entries.size - 1] ^= np.uint64(1)
+@dataclass
+class Fault:
+    """Spoils the ``number``-th write into a stretch of offsets, from when it is armed on."""
 
-    def commit(self, version: int) -> int:
-        raise AssertionError("committed in spite of a wrong read-back")
-
-
-class FaultyCommit(MemoryImagePort):
-    def commit(self, version: int) -> int:
-        self._staging["word"][0] ^= np.uint64(1)
-        return super().commit(version)
+    offsets: range
+    number: int = 0
 
 
-class FaultyWrite(MemoryImagePort):
-    def write_words(self, space: str, addresses: np.ndarray, words: np.ndarray) -> None:
-        super().write_words(space, addresses, words ^ np.uint64(space == "weights"))
+class Faulty(FreeRunning):
+    """A bus that carries one word of one write wrongly."""
+
+    fault: Fault | None = None
+
+    def write(self, offset: int, words: BusWords) -> None:
+        fault = self.fault
+        if fault is not None and offset in fault.offsets:
+            if fault.number == 0:
+                words = words.copy()
+                words[0] ^= 1
+                self.fault = None
+            fault.number -= 1
+        super().write(offset, words)
 
 
-class ForgetfulVersion(MemoryImagePort):
-    def commit(self, version: int) -> int:
-        return super().commit(version - 1)
-
-
-class LostState(MemoryImagePort):
-    def commit(self, version: int) -> int:
-        cycles = super().commit(version)
-        self.stop()
-        return cycles
+STAGING = range(rm.STAGING.base, rm.STAGING.base + 4 * rm.STAGING.words)
+WEIGHTS = range(rm.WEIGHTS.base, rm.WEIGHTS.base + 4 * rm.WEIGHTS.words)
+AFFINE = range(rm.AFFINE.base, rm.AFFINE.base + 4 * rm.AFFINE.words)
+VERSION = range(Register.NEXT_VERSION, Register.NEXT_VERSION + 1)
 
 
 @pytest.mark.parametrize(
-    ("kind", "depth", "words", "state"),
+    ("mode", "fault", "words", "left"),
     [
-        (FaultyStaging, 1000, "nothing was committed", PortState.VALID),
-        (FaultyCommit, 1000, "read back after the commit differ", PortState.STOPPED),
-        (FaultyWrite, 1, "read back while stopped differ", PortState.STOPPED),
-        (ForgetfulVersion, 1000, "version 4, state valid; expected 5, valid", PortState.VALID),
-        (LostState, 1000, "version 5, state stopped; expected 5, valid", PortState.STOPPED),
+        ("staged", Fault(STAGING), "nothing was committed", (State.VALID, 0)),
+        ("staged", Fault(STAGING, UPDATE.entries.size - 1), "nothing was committed", (State.VALID, 0)),
+        ("staged", Fault(VERSION), "tells version 4, state valid; expected 5, valid", (State.VALID, 4)),
+        ("stopped", Fault(WEIGHTS), "read back while stopped differ", (State.LOADING, 0)),
+        ("stopped", Fault(AFFINE), "read back while stopped differ", (State.LOADING, 0)),
+        ("stopped", Fault(VERSION), "tells version 4, state valid; expected 5, valid", (State.VALID, 4)),
     ],
 )
-def test_what_reads_back_wrong_is_told(kind: type[MemoryImagePort], depth: int, words: str, state: PortState) -> None:
-    _, base, _, patch = setting()
-    port = kind(lower(base).images, depth)
+def test_a_word_that_went_wrong_is_told(mode: str, fault: Fault, words: str, left: tuple[State, int]) -> None:
+    update = UPDATES[mode]
+    bus = loaded(update, Faulty)
+    bus.fault = Fault(fault.offsets, fault.number)  # type: ignore[attr-defined]
     with pytest.raises(DeviceError, match=words):
-        apply_patch(port, base, patch, lower)
-    assert port.state() is state
+        drive(apply_update(update), bus)
+    assert state_and_version(bus) == left
 
 
-def test_a_patch_without_changes_raises_the_version() -> None:
-    port, base, _, _ = setting()
-    applied = apply_patch(port, base, diff(base, base, 1), lower)
-    assert (applied.words_written, applied.pause_cycles, applied.mode) == (0, 0, "staged")
-    assert port.version() == 1 and holds(port, base)
+class WrongCopy(FreeRunning):
+    """A device in which a word changes while the commit copies."""
+
+    def write(self, offset: int, words: BusWords) -> None:
+        super().write(offset, words)
+        if offset == Register.COMMAND and words[0] & rm.COMMAND_COMMIT.mask:
+            row = UPDATE.entries[-1]
+            self.device.memories.images[SPACES[row["space"]]][row["address"]] ^= np.uint64(1)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_programs_of_random_networks_are_patched(seed: int) -> None:
-    base = random_network(np.random.default_rng(seed), group_channels=16)
-    new = changed(base, seed, 0.02, 0.1)
-    parameters = fitting_parameters(base, AcceleratorParameters())
-    port = MemoryImagePort(lower_for(base, parameters).images, parameters.staging)
-    apply_patch(port, base, diff(base, new, 1), lambda network: lower_for(network, parameters))
-    expected = lower_for(new, parameters).images
-    assert all(np.array_equal(port.images[space], expected[space]) for space in SPACES)
+def test_a_wrong_copy_stops_the_array() -> None:
+    bus = loaded(UPDATE, WrongCopy)
+    with pytest.raises(DeviceError, match="read back after the commit differ from the patched network; the array is s"):
+        drive(apply_update(UPDATE), bus)
+    assert drive(protocol.state(), bus) is State.LOADING

@@ -4,21 +4,37 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from network_samples import changed, tiny_network
 
 from tritforge.device.journal import Journal
+from tritforge.device.update import PreparedUpdate, prepare_update
 from tritforge.errors import DeviceError, NetworkError, PatchError
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
+from tritforge.network.network import Network
+from tritforge.overlay.lowering import lower
+from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import diff, network_version
+from tritforge.samples.random_network import random_network
 
-BASE = tiny_network()
+PARAMETERS = AcceleratorParameters(group_channels=8)
+RNG = np.random.default_rng(0)
+BASE = random_network(RNG, max_size=4, max_channels=16, blocks=1, group_channels=8)
 NEW = changed(BASE, 1, 0.1, 0.1)
+
+
+def prepared(base: Network, patch: bytes) -> PreparedUpdate:
+    return prepare_update(base, patch, lambda network: lower(network, PARAMETERS))
+
+
 PATCH = diff(BASE, NEW, 1)
+UPDATE = prepared(BASE, PATCH)
 
 
 class Killed(BaseException):
@@ -59,20 +75,18 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def test_an_update_replaces_the_network(journal: Journal, tmp_path: Path) -> None:
-    seen = []
-    assert journal.update(PATCH, lambda network: seen.append(network_digest(network)) or "done") == "done"
-    assert seen == [network_digest(BASE)]
+    assert journal.update(UPDATE, lambda: "done") == "done"
     assert files(tmp_path) == {"network.safetensors"}
     again = Journal(tmp_path).recover()
     assert network_digest(again) == network_digest(NEW) and network_version(again) == 1
 
 
 def test_the_patch_is_on_disk_before_the_accelerator_changes(journal: Journal, tmp_path: Path) -> None:
-    def apply(network: object) -> None:
+    def apply() -> None:
         assert (tmp_path / "pending.patch").read_bytes() == PATCH
         assert network_digest(load_network(tmp_path / "network.safetensors")) == network_digest(BASE)
 
-    journal.update(PATCH, apply)
+    journal.update(UPDATE, apply)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -88,7 +102,7 @@ def test_a_death_at_any_operation_leaves_old_or_new(
         with monkeypatch.context() as patched:
             system = DyingSystem(patched, survive, after)
             try:
-                journal.update(PATCH, lambda network, applied=applied: applied.append(1))
+                journal.update(UPDATE, lambda applied=applied: applied.append(1))
             except Killed:
                 finished = False
             else:
@@ -127,30 +141,48 @@ def test_recovery_itself_may_die(after: bool, tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_crash_while_the_accelerator_is_written_leads_to_the_new_network(journal: Journal, tmp_path: Path) -> None:
-    def die(network: object) -> None:
+    def die() -> None:
         raise Killed
 
     with pytest.raises(Killed):
-        journal.update(PATCH, die)
+        journal.update(UPDATE, die)
     assert files(tmp_path) == {"network.safetensors", "pending.patch"}
     assert network_digest(Journal(tmp_path).recover()) == network_digest(NEW)
 
 
 def test_a_refusal_keeps_the_old_network(journal: Journal, tmp_path: Path) -> None:
-    def refuse(network: object) -> None:
+    def refuse() -> None:
         raise DeviceError("no")
 
     with pytest.raises(DeviceError):
-        journal.update(PATCH, refuse)
+        journal.update(UPDATE, refuse)
     assert files(tmp_path) == {"network.safetensors"}
     assert network_digest(journal.recover()) == network_digest(BASE)
-    with pytest.raises(PatchError):
-        journal.update(PATCH[:-1], refuse)
+
+
+def test_an_update_for_another_network_or_version_is_refused(journal: Journal, tmp_path: Path) -> None:
+    def forbidden() -> None:
+        raise AssertionError("the accelerator was touched")
+
+    with pytest.raises(PatchError, match="made for network"):
+        journal.update(prepared(NEW, diff(NEW, BASE, 1)), forbidden)
+    journal.store(replace(BASE, provenance={"version": 1}))
+    with pytest.raises(PatchError, match="version is 1; it must be higher than the present 1"):
+        journal.update(UPDATE, forbidden)
     assert files(tmp_path) == {"network.safetensors"}
+    assert network_digest(journal.recover()) == network_digest(BASE)
+
+
+def test_updates_follow_each_other(journal: Journal, tmp_path: Path) -> None:
+    journal.update(UPDATE, lambda: None)
+    back = prepared(UPDATE.result, diff(UPDATE.result, BASE, 2))
+    journal.update(back, lambda: None)
+    again = Journal(tmp_path).recover()
+    assert network_digest(again) == network_digest(BASE) and network_version(again) == 2
 
 
 def test_what_was_finished_but_not_tidied_is_tidied(journal: Journal, tmp_path: Path) -> None:
-    journal.update(PATCH, lambda network: None)
+    journal.update(UPDATE, lambda: None)
     (tmp_path / "pending.patch").write_bytes(PATCH)
     assert network_version(journal.recover()) == 1
     assert files(tmp_path) == {"network.safetensors"}

@@ -12,7 +12,7 @@ import numpy as np
 
 from tritforge.cli.demo.steps import NETWORK, SHIFTED, UPDATED, load_images
 from tritforge.cli.shared.step_folder import Done
-from tritforge.device.apply import plan_words
+from tritforge.device.entries import plan_words
 from tritforge.network.file import load_network
 from tritforge.network.reference import classify
 from tritforge.overlay.issued_groups import IssuedGroups, ideal_speedup, issued_groups
