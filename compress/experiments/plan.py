@@ -15,17 +15,14 @@ from typing import Any
 from tritforge.compress.data.sources import data_place
 from tritforge.compress.run.recipe import Recipe, load_recipe, replace_values
 from tritforge.errors import DataError, RecipeError
+from tritforge.records.setting import FLOAT_BITS, Setting
 
-FLOAT_BITS = 32
-"""``activation_bits`` of maps that are not quantised."""
 PENALTY, CLIPPING = 1e-3, 1.0
 """λ and *a* of every table that does not vary them."""
 ZERO_GROUPS = (0.25, 0.5)
 """Parts of zero groups that ``sparsity`` prunes to."""
 DISTILLATION = 0.5
 """Part of the loss that comes from the teacher, where there is one: full-precision ResNet-20 of Table 3, seed 0."""
-TAUGHT = ("teacher", "distillation", "temperature", "feature_matching")
-"""Keys of a recipe that tell who it learns from, and how; ``teacher`` is that run's name."""
 LATENCY_TARGET = 10000.0
 """Cycles an image that ``latency`` prunes ResNet-20 to; with every group it takes 19,635 on 16 PEs."""
 SWEEP_CLIPPING = (1.0, 1.2)
@@ -126,27 +123,31 @@ def method_of(recipe: Recipe) -> str:
 
 
 def activations_of(recipe: Recipe) -> int:
-    """Bits of the activations; 32 stands for floating point."""
+    """Bits of the activations, :data:`FLOAT_BITS` for floating point."""
     return FLOAT_BITS if recipe.precision == "float" else recipe.activation_bits
 
 
-def setting(recipe: Recipe) -> dict[str, Any]:
-    """What a run is, apart from its seed and data, by the names that records and tables use."""
-    latency = {"latency_target": recipe.latency_target, "latency_weighting": recipe.latency_weighting}
-    return {
-        "method": method_of(recipe),
-        "model": recipe.topology,
-        "epochs": recipe.epochs,
-        "schedule": recipe.schedule,
-        "activations": activations_of(recipe),
-        "end_layers": end_layers_of(recipe),
-        "group_channels": recipe.group_channels,
-        "penalty": recipe.penalty,
-        "clipping": recipe.clipping if math.isfinite(recipe.clipping) else None,
-        **(latency if recipe.latency_target > 0 else {}),
-        **({"zero_group_target": recipe.zero_group_target} if recipe.zero_group_target > 0 else {}),
-        **({key: getattr(recipe, key) for key in TAUGHT} if recipe.teacher else {}),
-    }
+def setting(recipe: Recipe) -> Setting:
+    """What a run is, apart from its seed and data."""
+    timed, taught = recipe.latency_target > 0, bool(recipe.teacher)
+    return Setting(
+        method=method_of(recipe),
+        model=recipe.topology,
+        epochs=recipe.epochs,
+        schedule=recipe.schedule,
+        activations=activations_of(recipe),
+        end_layers=end_layers_of(recipe),
+        group_channels=recipe.group_channels,
+        penalty=recipe.penalty,
+        clipping=recipe.clipping if math.isfinite(recipe.clipping) else None,
+        latency_target=recipe.latency_target if timed else None,
+        latency_weighting=recipe.latency_weighting if timed else None,
+        zero_group_target=recipe.zero_group_target if recipe.zero_group_target > 0 else None,
+        teacher=recipe.teacher if taught else None,
+        distillation=recipe.distillation if taught else None,
+        temperature=recipe.temperature if taught else None,
+        feature_matching=recipe.feature_matching if taught else None,
+    )
 
 
 def run_name(recipe: Recipe) -> str:

@@ -35,14 +35,11 @@ from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.run.lock import locked
 from tritforge.compress.run.recipe import FIELDS, NOT_DECISIVE, Recipe
+from tritforge.compress.run.run_folder import CHECKPOINT_FILE, LOG_FILE, RECIPE_FILE
 from tritforge.compress.run.schedules import learning_rate
 from tritforge.compress.run.workers import Workers, joined, workers_around
 from tritforge.errors import RecipeError
 from tritforge.files import atomic_write
-
-CHECKPOINT_FILE = "checkpoint.pt"
-LOG_FILE = "log.csv"
-RECIPE_FILE = "recipe.toml"
 
 _FREE = (*NOT_DECISIVE, "teacher")
 """Keys that may change while a run is stopped; a teacher is known by its weights, not by where it lies."""
