@@ -1,6 +1,6 @@
 """Which files of ours a network and a patch pass through: ``python tests/walks.py``.
 
-A training of one epoch on the digits is exported, and a patch to its network is applied to the accelerator in memory.
+A training of one epoch on the digits is exported, and a patch to its network is applied to the reference device.
 Meanwhile every call from a file of ours to another one is noted, also through a library between them. Told are
 
 - the files, in the order in which the work first enters them, which is the order in which a reader follows it;
@@ -129,12 +129,12 @@ def main() -> None:
         print("\n".join(told("a network", traced(lambda: export(folder)), root)))
         network = export(folder).network
     parameters = ours("fitting_parameters")(network, ours("AcceleratorParameters")(group_channels=16))
-    lower = ours("lower")
     trits = ours("network_trits")(network)
     trits[np.flatnonzero(trits)[:8]] = 0
     patch = ours("diff")(network, ours("with_trits")(network, trits), 1)
-    port, apply = ours("MemoryImagePort")(lower(network, parameters).images, 1024, version=0), ours("apply_patch")
-    walk = traced(lambda: apply(port, network, patch, lambda one: lower(one, parameters)))
+    accelerator = ours("reference_accelerator")(parameters)
+    accelerator.load(network, version=0)
+    walk = traced(lambda: accelerator.apply(accelerator.prepare(network, patch)))
     print("\n".join(told("a patch", walk, root)))
 
 
