@@ -20,7 +20,7 @@ clock cycles throughout.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -119,7 +119,7 @@ def predict(program: OverlayProgram, images: int = IMAGES) -> Prediction:
     Args:
         images: images in a row to follow, at least 2.
     """
-    row = ImageRow(program)
+    row = ImageRow(program, program.layer_names)
     runs = [row.image() for _ in range(images)]
     fields = row.fields
     ends = [run[-1].done for run in runs]
@@ -155,15 +155,20 @@ class ImageRow:
     Attributes:
         fields: descriptor fields of every layer.
         input_cycles: of the last image, from its first beat to the write of its last word.
+
+    Args:
+        program: its words are all that counts.
+        names: of the layers, for what is told; their numbers by default.
     """
 
-    def __init__(self, program: HasWords) -> None:
+    def __init__(self, program: HasWords, names: Sequence[str] = ()) -> None:
         frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)
         header = unpack(HEADER, frames[0])
         parameters = program.parameters
         self.fields = [unpack(LAYER, frame) for frame in frames[1 : 1 + header["layers"]]]
         self.input_cycles = 0
-        self._shapes = [layer_shape(program, self.fields, index) for index in range(len(self.fields))]
+        names = names or [str(index) for index in range(len(self.fields))]
+        self._shapes = [layer_shape(program, self.fields, index, name) for index, name in enumerate(names)]
         self._core = CoreTiming(2 * parameters.pass_outputs // parameters.group_channels)
         beats = 1 if header["quad_input"] else parameters.group_channels // 4
         words = header["input_height"] * header["input_width"] * header["input_blocks"]
@@ -182,8 +187,8 @@ class ImageRow:
         return self._runs[-1]
 
 
-def layer_shape(program: HasWords, layers: list[dict[str, int]], index: int) -> LayerShape:
-    """What a layer's descriptor fields and bitmaps, and the layer before, mean for its timing."""
+def layer_shape(program: HasWords, layers: list[dict[str, int]], index: int, name: str) -> LayerShape:
+    """What a layer's descriptor fields and bitmaps, and the layer before, mean for its timing; ``name`` is told."""
     parameters, fields = program.parameters, layers[index]
     written = layers[index - 1]["output_base"] if index else None
     pass_words = parameters.pass_outputs // parameters.group_channels
@@ -206,7 +211,7 @@ def layer_shape(program: HasWords, layers: list[dict[str, int]], index: int) -> 
         input_rows=(factor, 1 if fields["pointwise"] and factor == 1 else 2) if follows("input") else None,
         residual_rows=(residual_factor, residual_factor) if follows("residual") else None,
         quad_reads=_quad_reads(parameters, fields, pass_words) if fields["residual"] else (),
-        waits_for_end=kind_of(fields, str(index)).waits_for_end,
+        waits_for_end=kind_of(fields, name).waits_for_end,
     )
 
 
