@@ -64,15 +64,14 @@ _CAPTURES = {
 _READS = {"DOA": "ADDRA", "DOB": "ADDRB", "DOC": "ADDRC", "DOD": "ADDRD", "O|SPO": r"A\d?", "DPO": r"DPRA\d?"}
 """By outputs of a distributed memory, the address that is read there."""
 
-_CLOCKS = {"flip_flop": "C", "srl": "CLK", "lutram": "WCLK", "block_ram": "(REG)?CLK.*", "dsp": "CLK"}
-
 _CONTROLS = {
-    "flip_flop": "CE|CLR|PRE|R|S",
-    "srl": "CE",
-    "lutram": "WE",
-    "block_ram": "(EN|RST|REGCE|WE).*",
-    "dsp": "(CE|RST).*",
+    "flip_flop": "C|CE|CLR|PRE|R|S",
+    "srl": "CLK|CE",
+    "lutram": "WCLK|WE",
+    "block_ram": "((REG)?CLK|EN|RST|REGCE|WE).*",
+    "dsp": "(CLK|CE|RST).*",
 }
+"""By group, clocks, resets, enables and write enables."""
 
 
 @cache
@@ -106,14 +105,8 @@ def is_output(kind: str, pin: str) -> bool:
 
 
 @cache
-def is_clock(kind: str, pin: str) -> bool:
-    """Whether a pin of a kind of cell is a clock."""
-    return bool(re.fullmatch(_CLOCKS.get(group(kind), ""), pin))
-
-
-@cache
 def is_control(kind: str, pin: str) -> bool:
-    """Whether a pin of a kind of cell is a reset, an enable or a write enable."""
+    """Whether a pin of a kind of cell is a clock, a reset, an enable or a write enable."""
     return bool(re.fullmatch(_CONTROLS.get(group(kind), ""), pin))
 
 
@@ -173,9 +166,7 @@ def _dsp_capture(cell: Cell, pin: str) -> Figure | None:
     if pin in dsp_ways.INPUTS:
         name = dsp_ways.captured(cell, pin)
         return ("dsp", name) if name else None
-    if is_control(cell.kind, pin):
-        return "flip_flop", "setup_CE" if pin.startswith("CE") else "setup_R_S"
-    return None
+    return _capture("flip_flop", {"CE": "CE", "RS": "R"}.get(pin[:2], ""))
 
 
 def _side(pin: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tritforge.rtl.cell_ways import Bit, is_output
+from tritforge.rtl.cell_ways import Bit, is_control, is_output
 from tritforge.rtl.netlist import Cell
 from tritforge.rtl.synthesis import Design, Unit
 
@@ -42,15 +42,16 @@ class FlatNetlist:
         """What a net is called; its number where neither the sources name it nor a cell drives it."""
         return self.names.get(net, f"net {net}")
 
-    def loads(self, counted: Callable[[str, str], bool]) -> Counter[Net]:
-        """How many pins listen to each net, of those whose kind of cell and name are ``counted``.
+    def loads(self) -> Counter[Net]:
+        """How many pins and ports listen to each net, without clocks, resets, enables and write enables.
 
-        A port of a cell is one pin, however many of its bits are on the net.
+        A bus of a cell is one pin, however many of its bits are on the net.
         """
-        found: Counter[Net] = Counter()
+        found = Counter(self.outputs)
         for placed in self.cells:
+            kind = placed.cell.kind
             for pin, nets in placed.pins.items():
-                if not is_output(placed.cell.kind, pin) and counted(placed.cell.kind, pin):
+                if not is_output(kind, pin) and not is_control(kind, pin):
                     found.update({net for net in nets if net is not None})
         return found
 

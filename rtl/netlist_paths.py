@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tritforge.rtl.cell_ways import is_clock, is_control
 from tritforge.rtl.flat_netlist import FlatNetlist, flatten
 from tritforge.rtl.path_graph import PathGraph, longest, path_graph
 from tritforge.rtl.synthesis import Design
@@ -45,12 +44,11 @@ def paths(design: Design, fan_out_nets: int = 20) -> Paths:
     """
     flat = flatten(design)
     graph = path_graph(flat)
-    loads = flat.loads(lambda kind, pin: not is_clock(kind, pin) and not is_control(kind, pin))
     return Paths(
         _deepest(graph, flat, "lut", "lutram", "dsp"),
         _deepest(graph, flat, "carry4"),
         _deepest(graph, flat, "dsp"),
-        [(flat.name(net), count) for net, count in loads.most_common(fan_out_nets)],
+        [(flat.name(net), count) for net, count in flat.loads().most_common(fan_out_nets)],
     )
 
 

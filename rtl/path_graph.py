@@ -6,6 +6,7 @@ delays: :func:`longest` takes either.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -15,6 +16,9 @@ from tritforge.errors import TritforgeError
 from tritforge.rtl import dsp_ways
 from tritforge.rtl.cell_ways import Bit, Figure, captures, group, is_output, launches, ways
 from tritforge.rtl.flat_netlist import FlatNetlist, Net, PlacedCell
+
+_BEFORE_REGISTERS = frozenset({"lut", "muxf7", "muxf8", "carry4"})
+"""Groups of cells whose outputs have a flip-flop beside them."""
 
 PORT: Figure = ("port", "")
 """What stands for the figure of a cell where a path begins or ends at a port of the design."""
@@ -27,7 +31,8 @@ class PathError(TritforgeError):
 class Arc(NamedTuple):
     """A way through a cell: the net it comes from, its figure, the kind of cell, and whether a wire leads to it.
 
-    No wire leads to a cell that has its driver beside it: a carry to the next, a LUT to its own CARRY4 or to a MUXF.
+    No wire leads to a cell that has its driver beside it: a CARRY4 behind the one below, or behind its LUTs, a MUXF
+    behind its LUTs, a DSP of a cascade.
     """
 
     source: Net
@@ -135,7 +140,11 @@ def trace(reached: Mapping[Net, Reached], net: Net) -> list[tuple[Arc, Net]]:
 
 
 class _Neighbours:
-    """Cells that lie beside what drives them, so that no wire of the fabric is between them."""
+    """Cells that lie beside what drives them, so that no wire of the fabric is between them.
+
+    Of the CARRY4 bits, and of the flip-flops, that listen to a cell, one can lie beside it: where there are more, none
+    is taken to.
+    """
 
     def __init__(self, flat: FlatNetlist) -> None:
         self._drivers: dict[Net, PlacedCell] = {}
@@ -143,14 +152,16 @@ class _Neighbours:
             for pin, nets in placed.pins.items():
                 if is_output(placed.cell.kind, pin):
                     self._drivers.update((net, placed) for net in nets if net is not None)
-        # A LUT lies before one bit of one CARRY4, that whose S it drives.
         self._carries: dict[PlacedCell, set[tuple[PlacedCell, int]]] = {}
+        self._registers: Counter[Net] = Counter()
         for placed in flat.cells:
-            if placed.cell.kind == "CARRY4":
+            held = group(placed.cell.kind)
+            if held == "carry4":
                 for index, net in enumerate(placed.pins["S"]):
-                    driver = None if net is None else self._drivers.get(net)
-                    if driver is not None:
-                        self._carries.setdefault(driver, set()).add((placed, index))
+                    if net in self._drivers:
+                        self._carries.setdefault(self._drivers[net], set()).add((placed, index))
+            elif held == "flip_flop":
+                self._registers.update(net for net in placed.pins["D"] if net is not None)
 
     def drive(self, placed: PlacedCell, bit: Bit, net: Net) -> bool:
         """Whether what drives a net lies beside a cell that has it on a bit."""
@@ -158,14 +169,16 @@ class _Neighbours:
         if driver is None:
             return False
         pin, index = bit
-        kinds = group(driver.cell.kind), group(placed.cell.kind)
-        if kinds == ("lut", "carry4"):
-            return pin in ("S", "DI") and self._carries.get(driver) == {(placed, index)}
-        if kinds == ("carry4", "carry4"):
-            return pin == "CI"
-        if kinds == ("dsp", "dsp"):
-            return pin in dsp_ways.CASCADES
-        return kinds in (("lut", "muxf7"), ("lut", "muxf8"), ("muxf7", "muxf8")) and pin != "S"
+        above, below = group(driver.cell.kind), group(placed.cell.kind)
+        if below == "carry4":
+            if above == "lut":
+                return pin in ("S", "DI") and self._carries.get(driver) == {(placed, index)}
+            return above == "carry4" and pin == "CI"
+        if below == "flip_flop":
+            return above in _BEFORE_REGISTERS and pin == "D" and self._registers[net] == 1
+        if below in ("muxf7", "muxf8"):
+            return above in ("lut", "muxf7") and pin != "S"
+        return above == below == "dsp" and pin in dsp_ways.CASCADES
 
 
 def _own_name(flat: FlatNetlist, placed: PlacedCell) -> str:

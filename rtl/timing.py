@@ -14,11 +14,10 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from tritforge.rtl.cell_ways import is_clock
 from tritforge.rtl.delays import WireModel, read_delays
-from tritforge.rtl.flat_netlist import FlatNetlist, Net, flatten
+from tritforge.rtl.flat_netlist import FlatNetlist, flatten
 from tritforge.rtl.path_graph import PORT, Arc, End, PathGraph, longest, path_graph, trace
-from tritforge.rtl.synthesis import Design, own_parameters, synthesise
+from tritforge.rtl.synthesis import Design, Unit, own_parameters, synthesise
 
 NOTE = (
     "an estimate, no timing closure: nothing is placed, cells have the delays of the slow corner, those of DSPs are"
@@ -98,15 +97,17 @@ class Timing:
 class TimingReport:
     """Timing of a design with each model of wires, by its name."""
 
+    top: Unit
     by_wires: Mapping[str, Timing]
 
     def metrics(self) -> dict[str, Any]:
         """Metrics of the result file."""
         delays = read_delays()
         found: dict[str, Any] = {"note": NOTE, "corner": delays.corner, "delays": delays.source}
+        found |= {"module": self.top.module, "parameters": dict(self.top.parameters)}
         for name, timing in self.by_wires.items():
             found[name] = {
-                "wires": asdict(delays.wires[name]),
+                "wires_ps": asdict(delays.wires[name]),
                 "endpoints": timing.endpoints,
                 "worst_ns": timing.worst_ns,
                 "mhz": timing.mhz,
@@ -141,50 +142,60 @@ def estimate(design: Design) -> TimingReport:
     """
     flat = flatten(design)
     graph = path_graph(flat)
-    loads = flat.loads(lambda kind, pin: not is_clock(kind, pin))
-    loads.update(flat.outputs)
-    timings = {name: _timing(flat, graph, loads, wires) for name, wires in read_delays().wires.items()}
-    return TimingReport(timings)
+    wires = read_delays().wires
+    return TimingReport(design.top, {name: _Clockwork(flat, graph, model).timing() for name, model in wires.items()})
 
 
-def _timing(flat: FlatNetlist, graph: PathGraph, loads: Mapping[Net, int], wires: WireModel) -> Timing:
-    cells = {PORT: 0, **read_delays().cells}
-    wire_of = {net: wires.delay(count) for net, count in loads.items()}
+class _Clockwork:
+    """A design with the delays of its cells and wires, in ps."""
 
-    def wire(arc: Arc | End) -> int:
-        return wire_of[arc.source] if arc.wired else 0
+    def __init__(self, flat: FlatNetlist, graph: PathGraph, wires: WireModel) -> None:
+        self.flat, self.graph = flat, graph
+        self._cells = {PORT: 0, **read_delays().cells}
+        self._wires = {net: wires.delay(count) for net, count in flat.loads().items()}
+        self._shortest = wires.delay(1)
+        self.reached = longest(
+            graph, lambda start: self._cells[start.figure], lambda arc: self._wire(arc) + self._cells[arc.figure]
+        )
+        ends = [(self._delay(end), end) for end in graph.ends if end.source in self.reached]
+        self.ends = sorted(ends, key=lambda found: (-found[0], found[1].name, found[1].pin))
+        """Endpoints with the delay of the slowest path to each, the slowest first."""
 
-    reached = longest(graph, lambda start: cells[start.figure], lambda arc: wire(arc) + cells[arc.figure])
-    ends = [
-        (reached[end.source].length + wire(end) + cells[end.figure], end) for end in graph.ends if end.source in reached
-    ]
-    ends.sort(key=lambda found: (-found[0], found[1].name, found[1].pin))
+    def timing(self) -> Timing:
+        """The slowest path, endpoints that miss each period, and the worst paths."""
+        alike = Counter(self._registers(end) for _, end in self.ends)
+        slowest: dict[tuple[str, str], tuple[int, End]] = {}
+        for delay, end in self.ends:
+            slowest.setdefault(self._registers(end), (delay, end))
+        worst = list(slowest.items())[:WORST_PATHS]
+        return Timing(
+            len(self.ends),
+            self.ends[0][0] / 1000 if self.ends else 0.0,
+            {period: sum(delay > 1000 * period for delay, _ in self.ends) for period in PERIODS_NS},
+            [self._path(delay, end, alike[registers]) for registers, (delay, end) in worst],
+        )
 
-    def between(end: End) -> tuple[str, str]:
-        """Registers of a path, the same for all their bits and copies."""
-        return _bare(flat.name(reached[end.source].start)), _bare(end.name)
+    def _wire(self, sink: Arc | End) -> int:
+        return self._wires.get(sink.source, self._shortest) if sink.wired else 0
 
-    def path(delay: int, end: End, endpoints: int) -> TimingPath:
-        start = reached[end.source].start
-        launch = graph.starts[start]
-        steps = [Step(launch.kind, flat.name(start), 0.0, cells[launch.figure] / 1000)]
-        for arc, net in trace(reached, end.source):
-            steps.append(Step(arc.kind, flat.name(net), wire(arc) / 1000, cells[arc.figure] / 1000))
-        steps.append(Step(end.kind, end.name, wire(end) / 1000, cells[end.figure] / 1000))
-        return TimingPath(flat.name(start), end.name, end.pin, delay / 1000, endpoints, steps)
+    def _delay(self, end: End) -> int:
+        return self.reached[end.source].length + self._wire(end) + self._cells[end.figure]
 
-    alike = Counter(between(end) for _, end in ends)
-    slowest: dict[tuple[str, str], tuple[int, End]] = {}
-    for delay, end in ends:
-        slowest.setdefault(between(end), (delay, end))
-    return Timing(
-        len(ends),
-        ends[0][0] / 1000 if ends else 0.0,
-        {period: sum(delay > 1000 * period for delay, _ in ends) for period in PERIODS_NS},
-        [path(delay, end, alike[pair]) for pair, (delay, end) in list(slowest.items())[:WORST_PATHS]],
-    )
+    def _registers(self, end: End) -> tuple[str, str]:
+        """Where the slowest path to an endpoint begins and ends, the same for all bits and copies."""
+        start = self.flat.name(self.reached[end.source].start)
+        return re.sub(r"\[\d+\]", "", start), re.sub(r"\[\d+\]", "", end.name)
 
-
-def _bare(name: str) -> str:
-    """A net's name without the indices of bits and copies."""
-    return re.sub(r"\[\d+\]", "", name)
+    def _path(self, delay: int, end: End, endpoints: int) -> TimingPath:
+        begin = self.reached[end.source].start
+        start = self.graph.starts[begin]
+        name = self.flat.name
+        steps = [
+            Step(start.kind, name(begin), 0.0, self._cells[start.figure] / 1000),
+            *(
+                Step(arc.kind, name(net), self._wire(arc) / 1000, self._cells[arc.figure] / 1000)
+                for arc, net in trace(self.reached, end.source)
+            ),
+            Step(end.kind, end.name, self._wire(end) / 1000, self._cells[end.figure] / 1000),
+        ]
+        return TimingPath(name(begin), end.name, end.pin, delay / 1000, endpoints, steps)
