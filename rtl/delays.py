@@ -20,7 +20,7 @@ TABLES = Path(__file__).resolve().parent / "delays_7series.json"
 
 @dataclass(frozen=True)
 class WireModel:
-    """A wire's delay in ps: ``base + slope × log2(fan-out)``."""
+    """A wire's delay in ps: ``base + slope × log2(fan-out)``; enables, resets and clocks are no loads."""
 
     base: float
     slope: float

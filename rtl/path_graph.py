@@ -31,8 +31,8 @@ class PathError(TritforgeError):
 class Arc(NamedTuple):
     """A way through a cell: the net it comes from, its figure, the kind of cell, and whether a wire leads to it.
 
-    No wire leads to a cell that has its driver beside it: a CARRY4 behind the one below, or behind its LUTs, a MUXF
-    behind its LUTs, a DSP of a cascade.
+    No wire leads to a cell that has its driver beside it: a CARRY4 behind the one below or behind its LUTs, a MUXF
+    behind its LUTs, a flip-flop behind its LUT, MUXF or CARRY4, a DSP of a cascade.
     """
 
     source: Net

@@ -332,3 +332,16 @@ def test_a_synthesised_module_has_its_slowest_path_named():
         assert all(path.start and path.end for path in found.paths)
     typical, pessimistic = report.by_wires.values()
     assert typical.worst_ns < pessimistic.worst_ns and typical.endpoints == pessimistic.endpoints
+
+
+@pytest.mark.slow
+def test_the_accelerator_is_as_slow_as_another_estimate_has_it():
+    """P = 16, 8 bits: an estimate made outside, with the same tables, gave 7.72 and 8.80 ns."""
+    parameters = AcceleratorParameters(pes=16, activation_bits=8)
+    report = timing_report("accelerator", parameters.verilog_parameters())
+    typical, pessimistic = report.by_wires["typical"], report.by_wires["pessimistic"]
+    assert typical.worst_ns == pytest.approx(7.72, abs=0.3)
+    assert pessimistic.worst_ns == pytest.approx(8.80, abs=0.3)
+    path = typical.paths[0]
+    assert (path.start, path.end.partition("[")[0]) == ("u_core.u_loader.place_slot_q", "u_core.u_loader.pointer_q")
+    assert path.cells() == "FDRE LUT3 DSP48E1×2 LUT2 CARRY4×4 FDRE"
