@@ -150,6 +150,17 @@ def test_a_cascade_of_dsps_has_no_wire():
     assert worst(cells) == round(0.34 + 0.45 + 1.82 + 1.5 + 0.45 + 0.06, 3)
 
 
+def test_from_p_to_another_dsp_there_is_a_wire():
+    cells = START | {"low": dsp(11, C=10), "high": dsp(12, C=11)} | to_end(12)
+    assert worst(cells) == round(0.34 + 0.45 + 1.82 + 0.45 + 1.82 + 0.45 + 0.06, 3)
+
+
+@pytest.mark.parametrize(("pin", "setup"), [("CEP", 0.109), ("RSTP", 0.35)])
+def test_enables_and_resets_of_a_dsp_are_taken_as_those_of_a_flip_flop(pin: str, setup: float):
+    found = timing(START | {"dsp": dsp(11, ("PREG",), **{pin: 10})})
+    assert (found.endpoints, found.worst_ns) == (1, round(0.34 + 0.45 + setup, 3))
+
+
 @pytest.mark.parametrize(("buffered", "out"), [(0, 2.454), (1, 0.882)])
 def test_a_block_ram_with_and_without_output_register(buffered: int, out: float):
     parameters = {"DOA_REG": f"{buffered:032b}", "DOB_REG": f"{1 - buffered:032b}"}
