@@ -8,7 +8,7 @@ from typing import Any
 
 from tritforge.rtl.netlist import Area, area
 from tritforge.rtl.netlist_paths import Paths, paths
-from tritforge.rtl.synthesis import Design, Unit, module_parameters, synthesise, unit_counts
+from tritforge.rtl.synthesis import Design, Unit, own_parameters, synthesise, unit_counts
 
 NOTE = "Yosys, synth_xilinx -family xc7: cells after mapping, not placed for 7-series; no clock rate follows from it"
 
@@ -39,7 +39,8 @@ class AreaReport:
             "lut_per_lane": self.lut_per_lane,
             "logic_levels": deep.luts.levels,
             "carry4_levels": deep.carry4.levels,
-            "deepest_path": {"luts": asdict(deep.luts), "carry4": asdict(deep.carry4)},
+            "dsp_levels": deep.dsp.levels,
+            "deepest_path": {kind: asdict(getattr(deep, kind)) for kind in ("luts", "carry4", "dsp")},
             "fan_out": [{"net": net, "loads": loads} for net, loads in deep.fan_out],
             "units": [
                 {
@@ -62,8 +63,7 @@ def area_report(
     Raises:
         SynthesisError: Yosys refused a unit, or there is no such module.
     """
-    known = module_parameters(module)
-    design = synthesise(module, {name: value for name, value in parameters.items() if name in known}, advance=advance)
+    design = synthesise(module, own_parameters(module, parameters), advance=advance)
     counts = unit_counts(design)
     units = [(unit, count, area(design.netlists[unit])) for unit, count in counts.items()]
     total = Area()

@@ -34,6 +34,12 @@ class Cell:
     connections: Mapping[str, list[int | str]]
 
 
+def parameter(cell: Cell, name: str, default: int) -> int:
+    """A number among a cell's parameters, or the default of the primitive where it is not given."""
+    value = cell.parameters.get(name, default)
+    return int(value, 2) if isinstance(value, str) else int(value)
+
+
 @dataclass(frozen=True)
 class Module:
     """A flat netlist: bits of the ports with their directions, cells, and the bits of every named net."""

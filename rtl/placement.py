@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tritforge.builds import build_root
 from tritforge.rtl import hdl_sources
-from tritforge.rtl.synthesis import SynthesisError, module_parameters
+from tritforge.rtl.synthesis import SynthesisError, own_parameters
 
 PART = "LFE5U-85F-6BG756C"
 _PART_OPTIONS = ("--85k", "--package", "CABGA756", "--speed", "6")
@@ -59,8 +59,7 @@ def place(
     Raises:
         SynthesisError: there is no such module, Yosys refused it, or it does not fit the part.
     """
-    known = module_parameters(module)
-    given = sorted((name, value) for name, value in (parameters or {}).items() if name in known)
+    given = sorted(own_parameters(module, parameters or {}).items())
     name = "-".join([module, *(f"{key}{value}" for key, value in given), f"seed{seed}"])
     folder = build_root(build_dir) / "placement" / name
     shutil.rmtree(folder, ignore_errors=True)

@@ -141,6 +141,16 @@ def module_parameters(module: str) -> list[str]:
     return _parameter_names(path)
 
 
+def own_parameters(module: str, parameters: Mapping[str, int]) -> dict[str, int]:
+    """Those of some parameters that a module has.
+
+    Raises:
+        SynthesisError: there is no such module.
+    """
+    known = module_parameters(module)
+    return {name: value for name, value in parameters.items() if name in known}
+
+
 def unit_counts(design: Design) -> dict[Unit, int]:
     """How often each unit is instantiated in the whole design, parents before their children."""
     counts: dict[Unit, int] = {}

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("tritforge", "compress", "rtl", "sim", "reports", "hls", "pynq_overlay")
 RECORDED = ("reports/results", "reports/networks")
-DATA_SUFFIXES = {".sv", ".svh", ".vlt", ".rdl", ".toml", ".j2", ".html", ".cpp", ".h"}
+DATA_SUFFIXES = {".sv", ".svh", ".vlt", ".rdl", ".toml", ".j2", ".html", ".json", ".cpp", ".h"}
 GENERATED = shutil.ignore_patterns("__pycache__", "sim_build", "obj_dir", "*.egg-info", ".*")
 
 

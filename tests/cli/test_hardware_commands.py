@@ -136,6 +136,23 @@ def test_bench_area_counts_a_module(folder: Path, capsys: pytest.CaptureFixture[
     assert "no module window" in refused("bench area --module window", capsys)
 
 
+def test_bench_timing_estimates_a_module(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("bench timing --module pair_row --json timing.json") == 0
+    metrics = json.loads((folder / "timing.json").read_text())["metrics"]
+    assert metrics["module"] == "pair_row" and "no timing closure" in metrics["note"]
+    told = capsys.readouterr().out
+    assert "no timing closure" in told
+    for wires in ("typical", "pessimistic"):
+        found = metrics[wires]
+        worst = found["paths"][0]
+        assert f"{found['worst_ns']:.3f} {found['mhz']:6.1f}" in told
+        assert f"{worst['start']} to {worst['end']}: port LUT6_2 CARRY4×2 port" in told
+        steps = sum(step["wire_ns"] + step["cell_ns"] for step in worst["steps"])
+        assert found["worst_ns"] == worst["delay_ns"] == round(steps, 3)
+        assert set(found["misses"]) == {"10", "8", "7", "6.67"}
+    assert "no module window" in refused("bench timing --module window", capsys)
+
+
 def test_bench_place_routes_a_module_on_another_fabric(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("bench place --module fifo --seed 3 --json place.json") == 0
     result = json.loads((folder / "place.json").read_text())

@@ -59,7 +59,7 @@ def test_the_accelerator_is_within_its_limits():
     report = area_report("accelerator", {"Pes": 16, "GroupChannels": 16, "ActivationBits": 8})
     assert report.total.lut <= 39_900 and report.total.ff <= 85_000
     assert report.total.bram36 <= 112 and report.total.dsp <= 154
-    assert report.paths.luts.levels <= 6 and report.paths.carry4.levels <= 6
+    assert report.paths.luts.levels <= 7 and report.paths.carry4.levels <= 6 and report.paths.dsp.levels <= 2
     assert all(loads <= 64 for _, loads in report.paths.fan_out)
 
 

@@ -218,6 +218,39 @@ def area(
     write_result(context, json, report.metrics() | {"pes": pes, "activation_bits": bits, "module": module})
 
 
+@group.command(epilog="Example: tritforge bench timing --module window_loader --json timing.json")
+def timing(
+    context: typer.Context,
+    pes: PesOption = 16,
+    bits: Annotated[int, typer.Option("--bits", help="Activation bits, 8 or 16.")] = 8,
+    memory: DepthsOption = None,
+    module: Annotated[
+        str, typer.Option("--module", help="A module of the accelerator, with all below it.")
+    ] = "accelerator",
+    json: JsonOption = None,
+) -> None:
+    """Estimate the slowest paths on 7-series from public delays of cells, with two models of wires.
+
+    Nothing is placed: this is no timing closure. A module is synthesised once, as for bench area.
+    """
+    from tritforge.rtl.timing import NOTE, PERIODS_NS, timing_report
+
+    parameters = with_depths(AcceleratorParameters(pes=pes, activation_bits=bits), memory)
+    with progress("synthesising", total=None, unit="modules") as advance:
+        report = timing_report(module, parameters.verilog_parameters(), lambda _: advance(1))
+    typer.echo("wires        slowest ns    MHz endpoints, slower than: " + " ".join(f"{p:>6g} ns" for p in PERIODS_NS))
+    for wires, found in report.by_wires.items():
+        missing = " ".join(f"{count:9,}" for count in found.misses.values())
+        typer.echo(f"{wires:12} {found.worst_ns:10.3f} {found.mhz:6.1f} {found.endpoints:9,}              {missing}")
+    for wires, found in report.by_wires.items():
+        typer.echo(f"slowest paths with {wires} wires, one for each pair of registers: ns, those of wires, way")
+        for path in found.paths:
+            end = f"{path.end}.{path.pin}" if path.pin else path.end
+            typer.echo(f"{path.delay_ns:7.3f} {path.wires_ns:6.3f}  {path.start} to {end}: {path.cells()}")
+    typer.echo(NOTE)
+    write_result(context, json, report.metrics() | {"pes": pes, "activation_bits": bits})
+
+
 @group.command(epilog="Example: tritforge bench place --module pe_array --pes 4 --json place.json")
 def place(
     context: typer.Context,
