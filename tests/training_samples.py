@@ -23,8 +23,8 @@ def made_up(recipe: Recipe, dataset: str = "cifar10_jpeg") -> dict[str, Any]:
     draw = np.random.default_rng(list(run_name(recipe).encode()))
     known = setting(recipe)
     method = known["method"]
-    strength = math.log2(recipe.penalty / 5e-4) if recipe.penalty else 0.0
-    groups = recipe.zero_group_target or min(0.9, GROUPS[method] * 1.5**strength)
+    strength = math.log2(known["penalty"] / 5e-4) if known["penalty"] else 0.0
+    groups = known.get("zero_group_target") or min(0.9, GROUPS[method] * 1.5**strength)
     top1 = 88.0 - LOST[method] * 1.4**strength + float(draw.normal(0, 0.1))
     epochs = list(range(1, recipe.epochs + 1))
     layers = [f"stage{stage}.block{block}.conv{conv}" for stage in (1, 2, 3) for block in (1, 2, 3) for conv in (1, 2)]
@@ -58,7 +58,7 @@ def made_up(recipe: Recipe, dataset: str = "cifar10_jpeg") -> dict[str, Any]:
         "histograms": histograms,
         "group_norms": norms,
         "trits": {},
-        **({"cut_groups": 7} if recipe.zero_group_target else {}),
+        **({"cut_groups": 7} if "zero_group_target" in known else {}),
     }
     if recipe.precision == "ternary":
         metrics["trits"] = {

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from tritforge.compress.engine.log import LOG_FILE
 from tritforge.compress.experiments.plan import FLOAT_BITS, run_name, setting
 from tritforge.compress.experiments.recorded_runs import COMMAND
 from tritforge.compress.export.export import export_network
-from tritforge.compress.methods.group_sparsity import kept_weights, zero_fraction
-from tritforge.compress.methods.weight_penalty_clipping import group_norms
+from tritforge.compress.methods.chosen import prunes
+from tritforge.compress.methods.group_sparsity import group_norms, kept_weights, zero_fraction
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.training.evaluate_target import network_accuracy
-from tritforge.compress.training.train import LOG_FILE, TrainingRun
+from tritforge.compress.training.train import TrainingRun
 from tritforge.cost.cycle_model import predict
 from tritforge.errors import ProgramError
 from tritforge.network.network import Network
@@ -56,7 +57,7 @@ def run_result(recipe: Recipe, done: TrainingRun, seconds: float) -> Result:
 def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
     """The metrics of a finished run's record, by the names that docs/experiments.md lists."""
     model, data = done.model, done.dataset
-    metrics = setting(recipe) | {"dataset": data.name, "seed": recipe.seed}
+    metrics = {**setting(recipe), "dataset": data.name, "seed": recipe.seed, **done.summary}
     if done.validation_accuracy is not None:
         # Such a run chooses a setting: the test part is not looked at.
         metrics["validation_accuracy"] = done.validation_accuracy
@@ -66,11 +67,7 @@ def run_metrics(recipe: Recipe, done: TrainingRun) -> dict[str, Any]:
             network = export_network(model, recipe.group_channels)
             metrics["integer_top1"] = network_accuracy(network, data)
             metrics["predicted_cycles"] = predicted_cycles(network)
-    if done.checkpoint.pruning:
-        metrics["cut_groups"] = done.checkpoint.pruning["cut_groups"]
-    if recipe.teacher:
-        metrics["teacher_digest"] = done.checkpoint.teacher
-    sparse = recipe.precision == "ternary" or recipe.penalty > 0
+    sparse = prunes(recipe)
     bits = 2 if recipe.precision == "ternary" else FLOAT_BITS
     stored = 1.0 - done.zero_group_fraction
     return metrics | {

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from compress_samples import SMALL, small_digits
+from compress_samples import NO_PENALTY, SMALL, changed, small_digits
 
 from tritforge.compress.data.recorded_shift import camera_askew
 from tritforge.compress.export.deployed import deployed_model, freeze, stored_weights, updated_checkpoint
 from tritforge.compress.export.export import export_network, ternary_weights
 from tritforge.compress.layers.ternary import ternary_scale
-from tritforge.compress.methods.weight_penalty_clipping import group_norms, grouped
+from tritforge.compress.methods.group_sparsity import group_norms, grouped
 from tritforge.compress.models.evaluation import settle_statistics
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -30,7 +30,7 @@ SETTINGS = UpdateSettings(epochs=3, learning_rate=5e-4)
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory):
     """A small trained network without its 40 % smallest groups, its run, and shifted data."""
-    recipe = replace(SMALL, epochs=8, shift_pixels=0, checkpoint_steps=1000, penalty=0.0)
+    recipe = changed(SMALL, NO_PENALTY, epochs=8, shift_pixels=0, checkpoint_steps=1000)
     data = small_digits(600)
     run = train(recipe, tmp_path_factory.mktemp("deployed"), dataset=data)
     with torch.no_grad():
