@@ -28,7 +28,7 @@ class MovingAverageSettings(Settings):
         return MovingAverage(self) if self.decay > 0 else None
 
     def name_parts(self) -> list[str]:
-        return [f"ma{self.decay:g}"]
+        return [f"ma{self.decay:g}"] if self.decay > 0 else []
 
     def setting(self) -> dict[str, Any]:
         return {"moving_average": self.decay} if self.decay > 0 else {}
