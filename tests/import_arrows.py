@@ -69,6 +69,7 @@ INSIDE: dict[str, dict[str, str]] = {
         GROUND: "",
         "network": GROUND,
         "patches": f"{GROUND} network",
+        "records": GROUND,
         "samples": f"{GROUND} network",
         "overlay": f"{GROUND} network",
         "cost": f"{GROUND} network overlay",
@@ -201,16 +202,33 @@ def circles(graph: list[Arrow]) -> list[list[str]]:
 
 
 def floors(graph: list[Arrow]) -> dict[str, int]:
-    """By module, the length of its longest way down; the arrows have no circle."""
+    """By module, the length of its longest way down; the modules of a circle share a floor."""
     below: dict[str, set[str]] = defaultdict(set)
     for arrow in graph:
         below[arrow.source].add(arrow.target)
+    modules = {module for arrow in graph for module in (arrow.source, arrow.target)}
+    reached = {module: _reached(below, module) for module in modules}
+    circle = {
+        module: frozenset({module, *(own for own in reached[module] if module in reached[own])}) for module in modules
+    }
 
     @cache
-    def floor(module: str) -> int:
-        return 1 + max((floor(target) for target in below[module]), default=-1)
+    def floor(together: frozenset[str]) -> int:
+        out = {circle[target] for module in together for target in below[module]} - {together}
+        return 1 + max(map(floor, out), default=-1)
 
-    return {module: floor(module) for arrow in graph for module in (arrow.source, arrow.target)}
+    return {module: floor(circle[module]) for module in modules}
+
+
+def _reached(below: Mapping[str, set[str]], module: str) -> set[str]:
+    """Where arrows lead from a module, over any number of them."""
+    found: set[str] = set()
+    ahead = [module]
+    while ahead:
+        new = below.get(ahead.pop(), set()) - found
+        found |= new
+        ahead += new
+    return found
 
 
 def _walk(node: ast.AST, package: tuple[str, ...], lazy: bool) -> Iterator[Import]:

@@ -141,6 +141,8 @@ def test_a_planted_circle_is_noticed(tmp_path: Path):
     (told,) = violations(tmp_path)
     assert told.startswith("a circle of imports: ") and all(f"compress.run.{name}" in told for name in "abc")
     assert len(circles(arrows(tmp_path))) == 1
+    (tmp_path / "compress/run/d.py").write_text("import tritforge.compress.run.b\n")
+    assert floors(arrows(tmp_path)) == {f"tritforge.compress.run.{name}": int(name == "d") for name in "abcd"}
 
 
 def test_an_arrow_back_up_is_counted(tmp_path: Path):

@@ -196,9 +196,10 @@ def _check(document: Any, name: str) -> None:
         if key not in document:
             raise ResultFileError(f"{name} lacks the field {key!r}, which must be {allowed}")
         if not holds(document[key]):
-            raise ResultFileError(f"{name}: {key} is {_short(document[key])}, but must be {allowed}")
+            raise ResultFileError(f"{name}: {key} is {shortened(document[key])}, but must be {allowed}")
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value as a message tells it, in at most sixty characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

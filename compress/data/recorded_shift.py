@@ -39,7 +39,7 @@ def turned(split: Split, degrees: float) -> Split:
     return Split(turn_images(images, angles, torch.ones(len(split))).numpy().astype(np.uint8), split.labels)
 
 
-def camera_askew(dataset: Dataset, degrees: float = 25.0) -> ShiftedData:
+def camera_askew(dataset: Dataset, degrees: float) -> ShiftedData:
     """The data set after every camera was turned by ``degrees``."""
     train, validation, test = (turned(part, degrees) for part in (dataset.train, dataset.validation, dataset.test))
     name = f"{dataset.name} turned by {degrees:g} degrees"

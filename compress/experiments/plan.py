@@ -18,9 +18,8 @@ from tritforge.compress.methods.settings import with_settings
 from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.run.recipe import Recipe, load_recipe, replace_values
 from tritforge.errors import DataError, RecipeError
+from tritforge.records.setting import FLOAT_BITS, SETTING_FIELDS, Setting
 
-FLOAT_BITS = 32
-"""``activation_bits`` of maps that are not quantised."""
 PENALTY, CLIPPING = 1e-3, 1.0
 """λ and *a* of every table that does not vary them."""
 ZERO_GROUPS = (0.25, 0.5)
@@ -130,24 +129,27 @@ def method_of(recipe: Recipe) -> str:
 
 
 def activations_of(recipe: Recipe) -> int:
-    """Bits of the activations; 32 stands for floating point."""
+    """Bits of the activations, :data:`FLOAT_BITS` for floating point."""
     return FLOAT_BITS if recipe.precision == "float" else recipe.activation_bits
 
 
-def setting(recipe: Recipe) -> dict[str, Any]:
-    """What a run is, apart from its seed and data, by the names that records and tables use."""
-    told = {
-        "method": method_of(recipe),
-        "model": recipe.topology,
-        "epochs": recipe.epochs,
-        "schedule": recipe.schedule,
-        "activations": activations_of(recipe),
-        "end_layers": end_layers_of(recipe),
-        "group_channels": recipe.group_channels,
-    }
+def setting(recipe: Recipe) -> Setting:
+    """What a run is, apart from its seed and data."""
+    told: dict[str, Any] = {}
     for settings in every_setting(recipe).values():
         told |= settings.setting()
-    return told
+    named = {name: told.pop(name) for name in told.keys() & SETTING_FIELDS}
+    return Setting(
+        method=method_of(recipe),
+        model=recipe.topology,
+        epochs=recipe.epochs,
+        schedule=recipe.schedule,
+        activations=activations_of(recipe),
+        end_layers=end_layers_of(recipe),
+        group_channels=recipe.group_channels,
+        further=told or None,
+        **named,
+    )
 
 
 def run_name(recipe: Recipe) -> str:

@@ -10,9 +10,9 @@ from tritforge.compress.experiments.plan import run_name
 from tritforge.compress.methods.chosen import differences
 from tritforge.compress.run.recipe import NOT_DECISIVE, Recipe, parse_recipe
 from tritforge.errors import ResultFileError
-from tritforge.results import Result, read_result
+from tritforge.records.training_record import TrainingRecord
+from tritforge.results import read_result
 
-COMMAND = "tritforge experiment run"
 NOT_COMPARED = (*NOT_DECISIVE, "dataset", "device")
 """Keys of a recipe that may differ from the record's; the data are compared by the data set's name."""
 
@@ -22,7 +22,7 @@ def record_path(results: Path, recipe: Recipe) -> Path:
     return results / f"{run_name(recipe)}.json"
 
 
-def read_record(results: Path, recipe: Recipe, dataset: str | None = None) -> Result | None:
+def read_record(results: Path, recipe: Recipe, dataset: str | None = None) -> TrainingRecord | None:
     """The record of a run; None where there is none.
 
     Args:
@@ -36,20 +36,17 @@ def read_record(results: Path, recipe: Recipe, dataset: str | None = None) -> Re
     path = record_path(results, recipe)
     if not path.exists():
         return None
-    found = read_result(path)
-    text = found.arguments.get("recipe")
-    if found.command != COMMAND or not isinstance(text, str) or not isinstance(found.metrics.get("dataset"), str):
-        raise ResultFileError(f"{path} is not the record of a training run")
-    recorded = parse_recipe(text, f"the recipe in {path}")
+    found = TrainingRecord.from_result(read_result(path), str(path))
+    recorded = parse_recipe(found.recipe, f"the recipe in {path}")
     for key, here, there in differences(recipe, recorded):
         if key not in NOT_COMPARED:
             raise ResultFileError(
                 f"{path} records a run with {key} = {there!r}, not {here!r}; "
                 "remove it, or choose another folder of results"
             )
-    if dataset is not None and found.metrics["dataset"] != dataset:
+    if dataset is not None and found.dataset != dataset:
         raise ResultFileError(
-            f"{path} records a run on {found.metrics['dataset']}, not {dataset}; choose another folder of results"
+            f"{path} records a run on {found.dataset}, not {dataset}; choose another folder of results"
         )
     return found
 
@@ -64,7 +61,7 @@ def missing_runs(runs: Sequence[Recipe], results: Path) -> list[Recipe]:
     return [run for run, name in zip(runs, names, strict=True) if read_record(results, run, name) is None]
 
 
-def records_of_all_seeds(results: Path, recipe: Recipe) -> list[Result]:
+def records_of_all_seeds(results: Path, recipe: Recipe) -> list[TrainingRecord]:
     """The records of a run and of those that differ from it in the seed alone, by rising seed.
 
     Raises:

@@ -16,16 +16,16 @@ from pathlib import Path
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.engine.batches import steps_per_epoch
 from tritforge.compress.experiments.plan import find_run, run_name
-from tritforge.compress.experiments.record import run_result
+from tritforge.compress.experiments.record import training_record
 from tritforge.compress.experiments.recorded_runs import NOT_COMPARED, missing_runs, record_path
 from tritforge.compress.methods.distillation import DistillationSettings
 from tritforge.compress.methods.settings import with_settings
 from tritforge.compress.run.recipe import Recipe
+from tritforge.compress.run.run_folder import SECONDS_FILE
 from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, train
 from tritforge.files import atomic_write
-from tritforge.results import Result, write_result
-
-SECONDS_FILE = "seconds.txt"
+from tritforge.records.training_record import TrainingRecord
+from tritforge.results import write_result
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[float], None]]]
 """``progress(run, steps)`` gives a context in which ``advance(count)`` is called."""
@@ -65,7 +65,7 @@ def do_run(
     shelf: DatasetShelf,
     progress: Progress,
     deadline: float | None = None,
-) -> Result:
+) -> TrainingRecord:
     """Train one run, or go on with it, evaluate it, and write its record.
 
     Args:
@@ -83,9 +83,9 @@ def do_run(
             written.
     """
     done, spent = _trained(recipe, results, runs, shelf, progress, deadline)
-    result = run_result(recipe, done, spent)
-    write_result(record_path(results, recipe), result)
-    return result
+    record = training_record(recipe, done, spent)
+    write_result(record_path(results, recipe), record.result())
+    return record
 
 
 def _trained(

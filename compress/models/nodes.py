@@ -9,9 +9,12 @@ projections as shortcuts (option B), and fully connected layers over whole maps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
+
+Role = Literal["stem", "conv", "conv1", "conv2", "shortcut", "hidden"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,12 @@ class ConvNode:
     """A convolution padded to ``ceil(size / stride)`` pixels, its batch norm, an optional residual, one requantisation.
 
     A layer that is not rectified has no ReLU and no requantisation: the projection of a shortcut.
+
+    Attributes:
+        stage: part of the network that the layer belongs to, in order; that of a residual network's stem is 0.
+        block: residual block of the stage, from 1; 0 outside of blocks.
+        role: what the layer is there: ``stem``, ``conv1``, ``conv2`` or ``shortcut`` in a residual network, else
+            ``conv`` or ``hidden``.
     """
 
     name: str
@@ -30,6 +39,9 @@ class ConvNode:
     ternary: bool = True
     residual: str | None = None
     rectified: bool = True
+    stage: int = 0
+    block: int = 0
+    role: Role = "conv"
 
 
 @dataclass(frozen=True)
@@ -93,14 +105,14 @@ class Topology:
 
         A stage ends with its last residual, or where a max pool follows.
         """
-        ends: dict[str, tuple[str, tuple[int, int]]] = {}
+        ends: dict[int, tuple[str, tuple[int, int]]] = {}
         pooled = {node.input for node in self.nodes if isinstance(node, MaxPoolNode)}
         reduction = {INPUT: 1}
         for node in self.nodes:
             stride = node.stride if isinstance(node, ConvNode | MaxPoolNode) else 1
             reduction[node.name] = reduction[node.input] * stride
             if isinstance(node, ConvNode) and (node.residual is not None or node.name in pooled):
-                ends[node.name.partition(".")[0]] = node.name, (node.outputs, reduction[node.name])
+                ends[node.stage] = node.name, (node.outputs, reduction[node.name])
         return dict(ends.values())
 
     def why_not_integer(self) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tritforge.compress.models.nodes import ClassifierNode, ConvNode, MaxPoolNode, Node, PoolNode, Topology
 from tritforge.errors import RecipeError
 from tritforge.network.network import INPUT
@@ -31,10 +33,10 @@ def residual_network(
         RecipeError: a width that the PE cannot group, or with option A a stage narrower than the one before it.
     """
     width = stages[0][0]
-    nodes: list[Node] = [ConvNode("stem", INPUT, image[0], width, ternary=False)]
+    nodes: list[Node] = [ConvNode("stem", INPUT, image[0], width, ternary=False, role="stem")]
     if imagenet:
         nodes = [
-            ConvNode("stem", INPUT, image[0], width, kernel=7, stride=2, ternary=False),
+            ConvNode("stem", INPUT, image[0], width, kernel=7, stride=2, ternary=False, role="stem"),
             MaxPoolNode("maxpool", "stem", width, padding=1),
         ]
     for stage, (outputs, blocks, first_stride) in enumerate(stages, start=1):
@@ -48,9 +50,11 @@ def residual_network(
             residual = entry
             if imagenet and (outputs != width or stride != 1):
                 residual = f"{stem}.shortcut"
-                nodes.append(ConvNode(residual, entry, width, outputs, kernel=1, stride=stride, rectified=False))
-            nodes.append(ConvNode(f"{stem}.conv1", entry, width, outputs, stride=stride))
-            nodes.append(ConvNode(f"{stem}.conv2", f"{stem}.conv1", outputs, outputs, residual=residual))
+                projection = ConvNode(residual, entry, width, outputs, 1, stride, rectified=False, role="shortcut")
+                nodes.append(replace(projection, stage=stage, block=block))
+            conv1 = ConvNode(f"{stem}.conv1", entry, width, outputs, stride=stride, role="conv1")
+            conv2 = ConvNode(f"{stem}.conv2", conv1.name, outputs, outputs, residual=residual, role="conv2")
+            nodes += [replace(node, stage=stage, block=block) for node in (conv1, conv2)]
             width = outputs
     nodes.append(PoolNode("pool", nodes[-1].name, width))
     nodes.append(ClassifierNode("classifier", "pool", width, classes))

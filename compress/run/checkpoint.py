@@ -14,6 +14,7 @@ import torch
 
 from tritforge.compress.run.old_keys import states_of_methods
 from tritforge.compress.run.recipe import Recipe, replace_values
+from tritforge.compress.run.run_folder import CHECKPOINT_FILE
 from tritforge.compress.run.workers import workers_around
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
@@ -94,14 +95,14 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a checkpoint; ``path`` may also be the run folder that holds ``checkpoint.pt``. No code in it is run.
+    """Read a checkpoint; ``path`` may also be the run folder that holds it. No code in it is run.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of another format.
     """
     target = Path(path)
     if target.is_dir():
-        target = target / "checkpoint.pt"
+        target = target / CHECKPOINT_FILE
     try:
         stored = io.BytesIO(target.read_bytes())
     except OSError as error:

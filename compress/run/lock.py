@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tritforge.compress.run.run_folder import LOCK_FILE
 from tritforge.errors import TritforgeError
 from tritforge.files import reason
-
-LOCK_FILE = ".lock"
 
 
 class RunBusyError(TritforgeError):

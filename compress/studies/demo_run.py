@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,18 @@ import torch
 from tritforge.compress.data.dataset import Dataset, Split
 from tritforge.compress.data.recorded_shift import camera_askew
 from tritforge.compress.export.deployed import deployed_model, updated_checkpoint
-from tritforge.compress.export.integer_evaluation import IntegerEvaluator
-from tritforge.compress.models.evaluation import accuracy, model_accuracy
+from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.run.checkpoint import Checkpoint, load_checkpoint
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.training.export_run import export_run
 from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, train
-from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update, update_steps
-from tritforge.compress.updates.full_retraining import full_retraining, retraining_steps
+from tritforge.compress.updates.budget import Budget
+from tritforge.compress.updates.policies import policy_named
+from tritforge.compress.updates.round import Update, right, steps_of_training, update_network
 from tritforge.files import atomic_write
 from tritforge.network.network import Network
-from tritforge.patches.patch import diff, full_update_bytes, network_version
+from tritforge.patches.patch import full_update_bytes
+from tritforge.samples.askew import DEGREES
 
 TERNARY_RECIPE = "digits_ternary"
 FLOAT_RECIPE = "digits_float"
@@ -86,15 +87,13 @@ class UpdateFigures:
 
 @dataclass(frozen=True, eq=False)
 class UpdatedDemo:
-    """An update of a deployed network: the patch, the network it makes, the shifted test images, and the figures.
+    """An update of a deployed network: its outcome, the patch file, the shifted test images, and the figures.
 
-    ``checkpoint`` is what the server keeps to make the next update from.
-
-    ``patch`` is empty and ``network`` the deployed one when validation did not improve: such a round sends nothing.
+    ``checkpoint`` is what the server keeps to make the next update from. There is no patch file when validation did not
+    improve: such a round sends nothing.
     """
 
-    network: Network
-    patch: bytes
+    update: Update
     patch_path: Path | None
     checkpoint: Checkpoint
     shifted_test: Split
@@ -135,9 +134,10 @@ def update_demo(
     network: Network,
     run_folder: str | Path,
     dataset: Dataset,
-    ratio: float = 0.01,
+    budget: Budget | None,
     patch_path: str | Path | None = None,
-    degrees: float = 25.0,
+    policy: str = "partial",
+    degrees: float = DEGREES,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> UpdatedDemo:
@@ -147,52 +147,46 @@ def update_demo(
         network: the deployed network.
         run_folder: the run whose latent weights it came from.
         dataset: what it was trained on.
-        ratio: updating ratio ``k``: changed trits over trits in stored groups.
+        budget: what the update may take.
         patch_path: where to write the patch file, if anywhere.
+        policy: which positions may change, by name.
         degrees: the recorded shift.
-        seed: of the order of the data.
+        seed: of the order of the data, and of what the policy draws.
         progress: display, such as :func:`tritforge.cli.shared.options.progress`.
     """
     checkpoint = load_checkpoint(run_folder)
     torch.set_num_threads(checkpoint.recipe.threads)  # as in training, so that an update repeats bit for bit
     model = deployed_model(checkpoint, network)
     shifted = camera_askew(dataset, degrees)
-    partial = UpdateSettings(seed=seed)
-    with _display(progress, "partial update", update_steps(len(shifted.train), partial)) as advance:
-        update = partial_update(model, network, shifted.train, shifted.validation, ratio, partial, advance)
-    whole = UpdateSettings(learning_rate=FULL_LEARNING_RATE, seed=seed)
-    with _display(progress, "full retraining", retraining_steps(len(shifted.train), whole)) as advance:
-        retrained = full_retraining(model, network, shifted.train, whole, advance)
-    version = network_version(network) + 1
-    patch = diff(network, update.network, version) if update.changed_trits else b""
-    target = Path(patch_path) if patch_path is not None and patch else None
+
+    def updated(name: str, description: str, budget: Budget | None) -> Update:
+        policy = policy_named(name)
+        settings = replace(policy.settings, seed=seed)
+        steps = policy.trainings * steps_of_training(len(shifted.train), settings)
+        with _display(progress, description, steps) as advance:
+            return update_network(policy, model, network, shifted.train, shifted.validation, budget, settings, advance)
+
+    update = updated(policy, f"{policy} update", budget)
+    retrained = updated("full", "full retraining", None)
+    target = Path(patch_path) if patch_path is not None and update.patch else None
     if target is not None:
-        atomic_write(target, patch)
+        atomic_write(target, update.patch)
     figures = UpdateFigures(
         update.updating_ratio,
         update.changed_trits,
         update.stored_trits,
-        len(patch),
+        len(update.patch),
         full_update_bytes(network),
-        integer_accuracy(network, shifted.new.test),
-        integer_accuracy(update.network, shifted.new.test),
-        integer_accuracy(retrained, shifted.new.test),
-        integer_accuracy(network, dataset.test),
-        integer_accuracy(update.network, dataset.test),
+        right(network, shifted.new.test),
+        right(update.network, shifted.new.test),
+        right(retrained.candidate, shifted.new.test),
+        right(network, dataset.test),
+        right(update.network, dataset.test),
         update.validation_before,
         update.validation_after,
     )
     checkpoint = updated_checkpoint(checkpoint, update.model, update.network)
-    return UpdatedDemo(update.network, patch, target, checkpoint, shifted.new.test, figures)
-
-
-FULL_LEARNING_RATE = 0.02
-"""Full retraining's peak rate, which :mod:`tritforge.compress.studies.select_update_rate` chose."""
-
-
-def integer_accuracy(network: Network, split: Split) -> float:
-    """Percent of a split that the integer network classifies rightly."""
-    return accuracy(IntegerEvaluator(network).classify(split.images), split.labels)
+    return UpdatedDemo(update, target, checkpoint, shifted.new.test, figures)
 
 
 def _train(name: str, seed: int, folder: Path, description: str, progress: Progress | None) -> TrainingRun:

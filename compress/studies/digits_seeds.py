@@ -13,19 +13,14 @@ from typing import Any
 
 from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.run.recipe import load_recipe
-from tritforge.compress.studies.demo_run import (
-    FLOAT_RECIPE,
-    FULL_LEARNING_RATE,
-    TERNARY_RECIPE,
-    train_demo,
-    update_demo,
-)
+from tritforge.compress.studies.demo_run import FLOAT_RECIPE, TERNARY_RECIPE, train_demo, update_demo
 from tritforge.compress.studies.recorded_pieces import Pieces, record_pieces
-from tritforge.compress.updates.deep_partial import UpdateSettings
+from tritforge.compress.updates.budget import Budget
+from tritforge.compress.updates.policies import POLICIES
 from tritforge.results import Result
+from tritforge.samples.askew import RATIO
 
 SEEDS = (0, 1, 2)
-RATIO = 0.01
 NAMES = (
     "full_precision_accuracy",
     "fake_quantised_accuracy",
@@ -46,7 +41,7 @@ NAMES = (
 def measure(seed: int, runs: Path) -> dict[str, Any]:
     """Training, export and update of one seed; trainings in ``runs`` go on, or are used again."""
     trained = train_demo(seed, runs / f"seed{seed}")
-    updated = update_demo(trained.network, trained.run_folder, trained.dataset, RATIO, seed=seed)
+    updated = update_demo(trained.network, trained.run_folder, trained.dataset, Budget("ratio", RATIO), seed=seed)
     figures = trained.metrics() | updated.figures.metrics()
     before, full = figures["accuracy_before_patch"], figures["accuracy_full_retraining"]
     regained = (figures["accuracy_after_patch"] - before) / (full - before) if full > before else 1.0
@@ -71,7 +66,7 @@ def digits_seeds(
         {},
         {
             "recipes": {name: load_recipe(name).to_toml() for name in (FLOAT_RECIPE, TERNARY_RECIPE)},
-            "learning_rates": {"partial": UpdateSettings().learning_rate, "full": FULL_LEARNING_RATE},
+            "learning_rates": {name: POLICIES[name].settings.learning_rate for name in ("partial", "full")},
             "ratio": RATIO,
         },
         list(seeds),

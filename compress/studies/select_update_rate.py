@@ -7,7 +7,7 @@ validation images judge; the test part is dropped before anything is trained.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -19,17 +19,19 @@ from tritforge.compress.export.deployed import deployed_model
 from tritforge.compress.export.export import export_network
 from tritforge.compress.models.model import Model
 from tritforge.compress.run.recipe import load_recipe
-from tritforge.compress.studies.demo_run import TERNARY_RECIPE, integer_accuracy
+from tritforge.compress.studies.demo_run import TERNARY_RECIPE
 from tritforge.compress.studies.recorded_pieces import Pieces, record_pieces
 from tritforge.compress.studies.select_penalty import without_test
 from tritforge.compress.training.train import recipe_dataset, train
-from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update
-from tritforge.compress.updates.full_retraining import full_retraining
+from tritforge.compress.updates.budget import Budget
+from tritforge.compress.updates.policies import POLICIES
+from tritforge.compress.updates.round import update_network
 from tritforge.network.network import Network
 from tritforge.results import Result
+from tritforge.samples.askew import DEGREES, RATIO
 
-DEGREES, RATIO = 25.0, 0.01
-"""The given scenario, the demo's: by how much every camera is turned, and the part of the trits that may change."""
+BUDGETS = {"partial": Budget("ratio", RATIO), "full": None}
+"""By kind of update, a policy's name, what it may take in the given scenario."""
 RATES = {"partial": (2e-4, 5e-4, 1e-3), "full": (0.02, 0.05, 0.1)}
 """Candidates: peak learning rates of both kinds of update."""
 SEEDS = (0, 1, 2)
@@ -64,18 +66,15 @@ def deploy(runs: Path) -> Deployment:
 
 def measure(deployment: Deployment, kind: str, rate: float, seed: int) -> dict[str, Any]:
     """Update the deployed network once, and its integer accuracy on the validation pool."""
-    settings = UpdateSettings(learning_rate=rate, seed=seed)
-    network, model = deployment.network, deployment.model
-    figures: dict[str, Any] = {"kind": kind, "learning_rate": rate, "seed": seed}
-    if kind == "partial":
-        update = partial_update(model, network, deployment.train, deployment.validation, RATIO, settings)
-        return figures | {
-            "validation_before": update.validation_before,
-            "validation_accuracy": update.validation_after,
-            "updating_ratio": update.updating_ratio,
-        }
-    retrained = full_retraining(model, network, deployment.train, settings)
-    return figures | {"validation_accuracy": integer_accuracy(retrained, deployment.validation)}
+    policy, budget = POLICIES[kind], BUDGETS[kind]
+    settings = replace(policy.settings, learning_rate=rate, seed=seed)
+    update = update_network(
+        policy, deployment.model, deployment.network, deployment.train, deployment.validation, budget, settings
+    )
+    figures = {"kind": kind, "learning_rate": rate, "seed": seed, "validation_accuracy": update.validation_after}
+    if budget is None:
+        return figures
+    return figures | {"validation_before": update.validation_before, "updating_ratio": update.updating_ratio}
 
 
 def choose(pieces: Pieces) -> dict[str, Any]:

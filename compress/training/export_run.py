@@ -16,13 +16,11 @@ from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import load_checkpoint, save_checkpoint
-from tritforge.compress.training.train import CHECKPOINT_FILE
+from tritforge.compress.run.run_folder import CHECKPOINT_FILE
 from tritforge.errors import NetworkError
 from tritforge.network.digest import network_digest
-from tritforge.network.file import save_network
+from tritforge.network.file import NETWORK_FILE, save_network
 from tritforge.network.network import Network, group_sparsity
-
-NETWORK_FILE = "network.safetensors"
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,13 +34,11 @@ from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.checkpoint import Checkpoint, environment_differences, load_checkpoint, save_checkpoint
 from tritforge.compress.run.lock import locked
 from tritforge.compress.run.recipe import Recipe
+from tritforge.compress.run.run_folder import CHECKPOINT_FILE, RECIPE_FILE
 from tritforge.compress.run.schedules import learning_rate
 from tritforge.compress.run.workers import Workers, joined
 from tritforge.errors import RecipeError
 from tritforge.files import atomic_write
-
-CHECKPOINT_FILE = "checkpoint.pt"
-RECIPE_FILE = "recipe.toml"
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tritforge.compress.engine.method import Gradients, Method, Run, weight_names
+
 
 def global_contribution(before: Tensor, after: Tensor) -> Tensor:
     """Eq. 6: the squared distance that each weight moved."""
@@ -14,6 +16,37 @@ def global_contribution(before: Tensor, after: Tensor) -> Tensor:
 def local_contribution(gathered: Tensor, gradient: Tensor, step: Tensor) -> Tensor:
     """Eq. 9, one term: ``gathered - gradient * step`` for the step just taken from where the gradient was measured."""
     return gathered - gradient * step
+
+
+class LocalContributions(Method):
+    """Gathers eq. 9 over the steps of a training.
+
+    Attributes:
+        gathered: by ternary layer, how much each weight's steps lowered the loss, ``(N, C, K, K)``.
+    """
+
+    gathered: dict[str, Tensor]
+
+    def begin(self, run: Run) -> None:
+        """Start from nothing."""
+        self._model, self._names = run.model, weight_names(run.model)
+        self.gathered = {name: torch.zeros_like(value) for name, value in self._weights().items()}
+
+    def edit(self, gradients: Gradients) -> Gradients:
+        """Keep the gradients, and where they were measured."""
+        self._gradients = gradients
+        self._before = {name: value.clone() for name, value in self._weights().items()}
+        return gradients
+
+    def after_step(self, done: int) -> None:
+        """Add what the step contributed."""
+        for name, value in self._weights().items():
+            gradient = self._gradients.get(self._names[name])
+            if gradient is not None:
+                self.gathered[name] = local_contribution(self.gathered[name], gradient, value - self._before[name])
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: layer.weight.detach() for name, layer in self._model.ternary_layers().items()}
 
 
 def combined_contribution(global_part: Tensor, local_part: Tensor) -> Tensor:
@@ -30,16 +63,12 @@ def combined_contribution(global_part: Tensor, local_part: Tensor) -> Tensor:
     return combined
 
 
-def select_largest(contribution: Tensor, candidates: Tensor, budget: int) -> Tensor:
-    """Mask of the ``budget`` candidates with the largest contribution, all of them where there are fewer.
+def best_first(contribution: Tensor, candidates: Tensor) -> Tensor:
+    """Indices of the candidates, the largest contribution first; of equal ones the lowest index.
 
     Args:
         contribution: one value a weight, ``(n,)``.
         candidates: which weights may be chosen, ``(n,)`` bool.
-        budget: how many at most.
     """
     ranked = torch.where(candidates, contribution.double(), -torch.inf)
-    order = torch.sort(ranked, descending=True, stable=True).indices[: min(budget, int(candidates.sum()))]
-    chosen = torch.zeros_like(candidates)
-    chosen[order] = True
-    return chosen
+    return torch.sort(ranked, descending=True, stable=True).indices[: int(candidates.sum())]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from tritforge.records.setting import FLOAT_BITS
+from tritforge.records.training_record import Figure
 from tritforge.reports.drawing.result_table import Table
 from tritforge.reports.training.records import Measured
 
 NOT_RUN = "not run"
-FLOAT_BITS = 32
-"""What records call the width of activations in floating point."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ def network_cell(model: str) -> str:
     return model.replace("resnet", "ResNet-")
 
 
-def top1_cell(one: Measured | None, name: str = "top1") -> str:
-    """A metric in percent: mean, ± standard deviation over seeds; "not run" where there is none."""
+def top1_cell(one: Measured | None, name: Figure = "top1") -> str:
+    """A figure in percent: mean, ± standard deviation over seeds; "not run" where there is none."""
     mean = one.mean(name) if one is not None else None
     if one is None or mean is None:
         return NOT_RUN
@@ -43,7 +43,7 @@ def top1_cell(one: Measured | None, name: str = "top1") -> str:
 
 def sparsity_cells(one: Measured | None) -> tuple[str, str]:
     """Zero weights and zero groups in percent; empty for full precision."""
-    if one is None or one.setting["method"] == "full precision":
+    if one is None or one.setting.method == "full precision":
         return "", ""
     means = (one.mean("zero_fraction"), one.mean("zero_group_fraction"))
     weights, groups = (f"{100 * mean:.1f}" if mean is not None else "" for mean in means)
@@ -52,7 +52,7 @@ def sparsity_cells(one: Measured | None) -> tuple[str, str]:
 
 def seeds_cell(one: Measured) -> str:
     """The seeds that were run."""
-    return ", ".join(str(record["seed"]) for record in one.records)
+    return ", ".join(str(record.seed) for record in one.records)
 
 
 def points_cell(difference: float | None) -> str:
@@ -73,10 +73,14 @@ def ratio_cell(value: float | None) -> str:
     return "" if value is None else f"{value:.4g} ×"
 
 
-def cycles_cell(one: Measured) -> str:
-    """Predicted cycles an image."""
-    mean = one.mean("predicted_cycles")
-    return "" if mean is None else f"{mean:,.0f}"
+def cycles_cell(cycles: float | None) -> str:
+    """Cycles an image; empty where there are none."""
+    return "" if cycles is None else f"{cycles:,.0f}"
+
+
+def percent_cell(fraction: float | None) -> str:
+    """A fraction that was asked for, in percent; empty where none was."""
+    return "" if fraction is None else f"{100 * fraction:g}"
 
 
 def number_cell(value: float | None) -> str:
@@ -84,22 +88,29 @@ def number_cell(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
+def taught_cell(one: Measured) -> str:
+    """What part of the loss comes from a teacher; empty without one."""
+    told = one.setting
+    if told.teacher is None:
+        return ""
+    softened = f", T = {number_cell(told.temperature)}" if told.temperature != 4 else ""
+    maps = f", maps {number_cell(told.feature_matching)}" if told.feature_matching else ""
+    return f"{number_cell(told.distillation)}{softened}{maps}"
+
+
 def setting_note(settings: Sequence[Measured], table: str = "") -> str:
     """What the settings of a table have in common, and which one of the dissertation stands beside it."""
-    held = {name: {one.setting[name] for one in settings} for name in settings[0].setting}
-
-    def common(name: str) -> object:
-        return next(iter(held[name])) if len(held[name]) == 1 else None
-
-    told = ["one cycle" if common("schedule") == "one_cycle" else "steps"]
-    if len(held["epochs"]) == 1:
-        told.insert(0, f"{common('epochs')} epochs")
-    clipped = [one.setting for one in settings if one.setting["clipping"] is not None]
-    if len({one["penalty"] for one in clipped}) == 1 and not any("zero_group_target" in one for one in clipped):
-        told.append(f"λ = {clipped[0]['penalty']:g}")
-    if len({one["clipping"] for one in clipped}) == 1:
-        told.append(f"a = {clipped[0]['clipping']:g}")
-    bits = common("activations")
-    told.append("activations in floating point" if bits == FLOAT_BITS else f"{bits}-bit activations")
+    held = [one.setting for one in settings]
+    told = ["one cycle" if all(one.schedule == "one_cycle" for one in held) else "steps"]
+    if len({one.epochs for one in held}) == 1:
+        told.insert(0, f"{held[0].epochs} epochs")
+    clipped = [one for one in held if one.clipping is not None]
+    if len({one.penalty for one in clipped}) == 1 and all(one.zero_group_target is None for one in clipped):
+        told.append(f"λ = {clipped[0].penalty:g}")
+    if len({one.clipping for one in clipped}) == 1:
+        told.append(f"a = {clipped[0].clipping:g}")
+    if len({one.activations for one in held}) == 1:
+        bits = held[0].activations
+        told.append("activations in floating point" if bits == FLOAT_BITS else f"{bits}-bit activations")
     beside = f" Beside it {table} of the dissertation: CIFAR-10, 160 epochs." if table else ""
     return f"{', '.join(told)}; last epoch.{beside}"

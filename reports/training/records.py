@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, get_args
 
 from tritforge.errors import ResultFileError
+from tritforge.records.json_fields import to_json
+from tritforge.records.setting import Setting
+from tritforge.records.training_record import Figure, TrainingRecord
 
-MEANS = (
-    "top1",
-    "integer_top1",
-    "validation_accuracy",
-    "zero_group_fraction",
-    "zero_fraction",
-    "compression",
-    "predicted_cycles",
-)
+MEANS: tuple[Figure, ...] = tuple(name for name in get_args(Figure) if name != "cut_groups")
 LEAST = (0.25, 0.5)
 """Zero-group fractions that choices of settings and gaps to full precision are asked for."""
 DATA_SETS = {"cifar10": "CIFAR-10", "cifar10_jpeg": "CIFAR-10-JPEG"}
@@ -25,37 +20,40 @@ DATA_SETS = {"cifar10": "CIFAR-10", "cifar10_jpeg": "CIFAR-10-JPEG"}
 
 @dataclass(frozen=True)
 class Measured:
-    """A setting, by the names that a record's metrics use, and the metrics of its records, one a seed."""
+    """A setting and its records, one a seed."""
 
-    setting: Mapping[str, Any]
-    records: tuple[Mapping[str, Any], ...] = ()
+    setting: Setting
+    records: tuple[TrainingRecord, ...] = ()
 
-    def values(self, name: str) -> dict[int, float]:
-        """A metric by seed, of the records that hold it."""
-        return {record["seed"]: record[name] for record in self.records if record.get(name) is not None}
+    def values(self, name: Figure) -> dict[int, float]:
+        """A figure by seed, of the records that hold it."""
+        told = {record.seed: record.figure(name) for record in self.records}
+        return {seed: value for seed, value in told.items() if value is not None}
 
-    def mean(self, name: str) -> float | None:
-        """A metric's mean over the seeds; None where there is no record."""
+    def mean(self, name: Figure) -> float | None:
+        """A figure's mean over the seeds; None where there is no record."""
         values = self.values(name)
         return fmean(values.values()) if values else None
 
-    def spread(self, name: str) -> float | None:
-        """A metric's standard deviation over two or more seeds (n - 1 in the divisor)."""
+    def spread(self, name: Figure) -> float | None:
+        """A figure's standard deviation over two or more seeds (n - 1 in the divisor)."""
         values = self.values(name)
         return stdev(values.values()) if len(values) > 1 else None
 
-    def differences(self, baseline: Measured | None, name: str = "top1", beside: str | None = None) -> list[float]:
-        """What a metric is above a baseline's, seed by seed of those that both have.
+    def differences(
+        self, baseline: Measured | None, name: Figure = "top1", beside: Figure | None = None
+    ) -> list[float]:
+        """What a figure is above a baseline's, seed by seed of those that both have.
 
         Args:
             baseline: the other setting.
-            name: this one's metric.
+            name: this one's figure.
             beside: the baseline's; None stands for the same.
         """
         mine, theirs = self.values(name), baseline.values(beside or name) if baseline is not None else {}
         return [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
 
-    def above(self, baseline: Measured | None, name: str = "top1", beside: str | None = None) -> float | None:
+    def above(self, baseline: Measured | None, name: Figure = "top1", beside: Figure | None = None) -> float | None:
         """Mean of :meth:`differences`; None where there are none."""
         found = self.differences(baseline, name, beside)
         return fmean(found) if found else None
@@ -67,12 +65,21 @@ Plan = Mapping[str, Sequence[Measured]]
 
 def find(settings: Iterable[Measured], **wanted: Any) -> Measured | None:
     """The first setting with the wanted values."""
-    return next((one for one in settings if all(one.setting[key] == value for key, value in wanted.items())), None)
+    return next(
+        (one for one in settings if all(getattr(one.setting, key) == value for key, value in wanted.items())), None
+    )
+
+
+def record_of(plan: Plan, method: str) -> TrainingRecord | None:
+    """The record of a method's first setting in Table 3, of its lowest seed."""
+    one = find(plan["table3"], method=method)
+    return one.records[0] if one is not None and one.records else None
 
 
 def full_precision_of(plan: Plan, one: Measured) -> Measured | None:
     """The full-precision run of the same network, epochs and schedule."""
-    alike = {name: one.setting[name] for name in ("model", "epochs", "schedule")}
+    told = one.setting
+    alike = {"model": told.model, "epochs": told.epochs, "schedule": told.schedule}
     return find((*plan["table3"], *plan["best"]), method="full precision", **alike)
 
 
@@ -82,7 +89,7 @@ def data_set_of(plan: Plan) -> str:
     Raises:
         ResultFileError: records on different data sets.
     """
-    names = {record["dataset"] for settings in plan.values() for one in settings for record in one.records}
+    names = {record.dataset for settings in plan.values() for one in settings for record in one.records}
     if len(names) > 1:
         raise ResultFileError(f"the records are on {', '.join(sorted(names))}; a report takes those of one data set")
     return shown_data_set(names.pop()) if names else ""
@@ -99,11 +106,11 @@ def rows(plan: Plan) -> list[dict[str, Any]]:
     for one in (one for settings in plan.values() for one in settings if one.records):
         means = {name: one.mean(name) for name in MEANS}
         row = {
-            **one.setting,
+            **to_json(one.setting),
             **{name: round(value, 6) for name, value in means.items() if value is not None},
             "top1_std": one.spread("top1"),
-            "seeds": [record["seed"] for record in one.records],
-            "dataset": shown_data_set(one.records[0]["dataset"]),
+            "seeds": [record.seed for record in one.records],
+            "dataset": shown_data_set(one.records[0].dataset),
         }
         if row not in found:  # tables share runs
             found.append(row)

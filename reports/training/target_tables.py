@@ -1,27 +1,23 @@
-"""Tables of trainings that are pruned to a target, and of what networks lose by the zero groups they have."""
+"""Tables of trainings that are pruned to a target: a part of zero groups, or cycles an image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from tritforge.records.setting import FLOAT_BITS
 from tritforge.reports.drawing.result_table import Table
 from tritforge.reports.training.cells import (
-    FLOAT_BITS,
-    NOT_RUN,
     Part,
     cycles_cell,
     difference_cell,
+    percent_cell,
     points_cell,
     ratio_cell,
     seeds_cell,
     setting_note,
     sparsity_cells,
+    taught_cell,
     top1_cell,
 )
-from tritforge.reports.training.records import LEAST, Measured, Plan, find, full_precision_of
-
-GAPS_OF = ("table3", "lambda-sweep", "sparsity", "best")
-"""Experiments whose gaps to full precision are told."""
+from tritforge.reports.training.records import Measured, Plan, find, full_precision_of
 
 
 def target_selection_table(plan: Plan) -> Part:
@@ -38,7 +34,7 @@ def target_selection_table(plan: Plan) -> Part:
     ]
     columns = ("a", "held-out accuracy, %", "zero groups, %", "groups cut")
     note = (
-        f"{setting_note(settings)} Pruned to {100 * settings[0].setting['zero_group_target']:g} % zero groups. "
+        f"{setting_note(settings)} Pruned to {percent_cell(settings[0].setting.zero_group_target)} % zero groups. "
         "Accuracy on the held-out tenth of the training images; the test part is not looked at. Groups cut were not "
         "empty by the penalty alone."
     )
@@ -46,22 +42,22 @@ def target_selection_table(plan: Plan) -> Part:
 
 
 def _clipping(one: Measured) -> str:
-    return "∞ (naive)" if one.setting["clipping"] is None else f"{one.setting['clipping']:g}"
+    return "∞ (naive)" if one.setting.clipping is None else f"{one.setting.clipping:g}"
 
 
 def pruned_alike_table(plan: Plan) -> Part:
     """Naive and clipped at the same part of zero groups, which a target sees to."""
-    settings = [one for one in plan["sparsity"] if one.setting["activations"] == FLOAT_BITS]
+    settings = [one for one in plan["sparsity"] if one.setting.activations == FLOAT_BITS]
     lines = []
     for one in settings:
         told = one.setting
-        base = find(settings, method="naive", zero_group_target=told["zero_group_target"])
+        base = find(settings, method="naive", zero_group_target=told.zero_group_target)
         lines.append(
             (
-                f"{100 * told['zero_group_target']:g}",
-                told["method"],
+                percent_cell(told.zero_group_target),
+                told.method,
                 top1_cell(one),
-                "" if told["method"] == "naive" else difference_cell(one.differences(base)),
+                "" if told.method == "naive" else difference_cell(one.differences(base)),
                 points_cell(one.above(full_precision_of(plan, one))),
                 *sparsity_cells(one),
                 _cut(one),
@@ -86,18 +82,18 @@ def _cut(one: Measured) -> str:
 
 def deployable_table(plan: Plan) -> Part:
     """What the accelerator can run, without and with a teacher."""
-    settings = [one for one in (*plan["sparsity"], *plan["best"]) if one.setting["activations"] < FLOAT_BITS]
+    settings = [one for one in (*plan["sparsity"], *plan["best"]) if one.setting.activations < FLOAT_BITS]
     lines = [
         (
-            f"{100 * one.setting['zero_group_target']:g}",
-            _learnt(one),
-            str(one.setting["epochs"]),
+            percent_cell(one.setting.zero_group_target),
+            taught_cell(one),
+            str(one.setting.epochs),
             top1_cell(one),
             top1_cell(one, "integer_top1"),
             points_cell(one.above(full_precision_of(plan, one))),
             *sparsity_cells(one),
             ratio_cell(one.mean("compression")),
-            cycles_cell(one),
+            cycles_cell(one.mean("predicted_cycles")),
             seeds_cell(one),
         )
         for one in settings
@@ -106,7 +102,7 @@ def deployable_table(plan: Plan) -> Part:
         *("pruned to zero groups, %", "from the teacher", "epochs", "as trained, %", "integer network, %", "gap"),
         *("zero weights, %", "zero groups, %", "compression", "predicted cycles", "seeds"),
     )
-    teachers = ", ".join(dict.fromkeys(one.setting["teacher"] for one in settings if "teacher" in one.setting))
+    teachers = ", ".join(dict.fromkeys(one.setting.teacher for one in settings if one.setting.teacher is not None))
     note = (
         f"{setting_note(settings)} From the teacher, {teachers}, comes so much of the loss (T is 4 if not told). "
         "The gap is that of the trained model to full precision after as many epochs; the cycles are an image's on 16 "
@@ -115,89 +111,18 @@ def deployable_table(plan: Plan) -> Part:
     return Part("sparsity", Table("8-bit activations, integer first and last layer", columns, lines), note)
 
 
-def _learnt(one: Measured) -> str:
-    """What part of the loss comes from a teacher; empty without one."""
-    told = one.setting
-    if "teacher" not in told:
-        return ""
-    softened = f", T = {told['temperature']:g}" if told["temperature"] != 4 else ""
-    maps = f", maps {told['feature_matching']:g}" if told["feature_matching"] > 0 else ""
-    return f"{told['distillation']:g}{softened}{maps}"
-
-
-def gap_table(plan: Plan) -> Part:
-    """What clipped networks lose to full precision, by the least part of zero groups."""
-    settings = [one for name in GAPS_OF for one in plan[name]]
-    model = settings[0].setting["model"]
-    clipped = [one for one in settings if one.setting["model"] == model and one.setting["method"] == "clipped"]
-    lines = []
-    for kind in sorted({_kind(one) for one in clipped}):
-        alike = [one for one in clipped if _kind(one) == kind]
-        lines += [(*_kind_cells(alike[0]), f"{100 * least:g}", *_least_loss(plan, alike, least)) for least in LEAST]
-    columns = (
-        *("activations", "from the teacher", "epochs", "zero groups, at least %", "pruned", "zero groups, %"),
-        *("top-1, %", "gap", "integer network's gap", "full precision, %", "its epochs"),
-    )
-    note = (
-        "Method clipped, ResNet-20. Of the recorded settings with so many zero groups, the one with the fewest: no "
-        "accuracy on the test part decides. The gap is to full precision on the same data, after as many epochs where "
-        "that was planned, else after those told in the last column."
-    )
-    return Part("gaps", Table("Gaps to full precision", columns, lines), note)
-
-
-def _kind(one: Measured) -> tuple[int, str, int]:
-    """What settings must share to be compared, in the order of the lines."""
-    taught = "teacher" in one.setting
-    return -one.setting["activations"], _learnt(one), one.setting["epochs"] if taught else -one.setting["epochs"]
-
-
-def _kind_cells(one: Measured) -> tuple[str, str, str]:
-    bits = one.setting["activations"]
-    return "floating point" if bits == FLOAT_BITS else f"{bits}-bit", _learnt(one), str(one.setting["epochs"])
-
-
-def _least_loss(plan: Plan, settings: Sequence[Measured], least: float) -> tuple[str, ...]:
-    """Cells on the setting with the fewest zero groups among those with enough of them."""
-    held = [one for one in settings if one.mean("top1") is not None]
-    sparse = [one for one in held if (one.mean("zero_group_fraction") or 0.0) >= least]
-    if not sparse:
-        return ("none so sparse" if held else NOT_RUN, *[""] * 6)
-    one = min(sparse, key=lambda one: one.mean("zero_group_fraction") or 0.0)
-    base = full_precision_of(plan, one) or find(
-        plan["table3"], method="full precision", model=one.setting["model"], schedule=one.setting["schedule"]
-    )
-    return (
-        _pruned(one),
-        sparsity_cells(one)[1],
-        top1_cell(one),
-        points_cell(one.above(base)),
-        points_cell(one.above(base, "integer_top1", "top1")),
-        top1_cell(base),
-        str(base.setting["epochs"]) if base is not None else "",
-    )
-
-
-def _pruned(one: Measured) -> str:
-    """How far, or how strongly, a clipped network is pruned."""
-    clipping = f"a = {one.setting['clipping']:g}"
-    if "zero_group_target" in one.setting:
-        return f"to {100 * one.setting['zero_group_target']:g} %, {clipping}"
-    return f"λ = {one.setting['penalty']:g}, {clipping}"
-
-
 def latency_table(plan: Plan) -> Part:
     """Pruned to given cycles an image, by weighting of the layers."""
     lines = []
     for one in plan["latency"]:
-        weighted = one.setting["latency_weighting"] == "cycles"
-        target = one.setting["latency_target"]
+        weighted = one.setting.latency_weighting == "cycles"
+        target = one.setting.latency_target
         alike = find(plan["latency"], latency_target=target, latency_weighting="uniform") if weighted else None
         lines.append(
             (
-                f"{target:,.0f}",
+                cycles_cell(target),
                 "by cycles" if weighted else "alike",
-                cycles_cell(one),
+                cycles_cell(one.mean("predicted_cycles")),
                 top1_cell(one),
                 top1_cell(one, "integer_top1"),
                 difference_cell(one.differences(alike)),

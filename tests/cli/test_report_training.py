@@ -9,6 +9,8 @@ from tritforge.cli.main import run
 from tritforge.compress.experiments.plan import experiments, with_seeds
 from tritforge.results import read_result, write_result
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture()
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -30,6 +32,15 @@ def test_tables_are_drawn_from_the_records(records: Path, capsys: pytest.Capture
     found = {row["method"]: row for row in read_result("rows.json").metrics["rows"]}
     assert found["clipped"]["seeds"] == [0, 1, 2, 9] and found["ternary"]["seeds"] == [0]
     assert "CIFAR-10-JPEG" in Path("page.html").read_text()
+
+
+def test_the_page_of_experiments_is_what_the_records_give(tmp_path: Path) -> None:
+    page, written = ROOT / "docs" / "experiments.md", tmp_path / "experiments.md"
+    written.write_bytes(page.read_bytes())
+    assert run(["report", "training", str(ROOT / "reports" / "results" / "training"), "-o", str(written)]) == 0
+    assert written.read_bytes() == page.read_bytes()
+    drawn = {path.name for path in (tmp_path / "images").iterdir()}
+    assert drawn == {path.name for path in (page.parent / "images").glob("training_*.svg")} and len(drawn) == 5
 
 
 def test_other_epochs_are_another_report(records: Path, capsys: pytest.CaptureFixture[str]) -> None:

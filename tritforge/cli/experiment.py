@@ -11,6 +11,7 @@ import typer
 
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import RecipeError
+from tritforge.records.training_record import TrainingRecord
 
 group = typer.Typer(
     help="Do the training runs behind tables and figures, or list them.",
@@ -106,7 +107,7 @@ def run(
             typer.echo(f"warning: {warning.message}", err=True)
         if run_name(recipe) not in left + busy:
             recorded += 1
-            typer.echo(f"{run_name(recipe)}: {_told(done.metrics)}, {done.seconds / 60:.1f} minutes")
+            typer.echo(f"{run_name(recipe)}: {_told(done)}, {done.seconds / 60:.1f} minutes")
     if busy:
         typer.echo(f"left to the process that trains it or its teacher: {_some(busy)}")
     if left:
@@ -148,7 +149,7 @@ def list_experiments(
             continue
         for recipe, record in zip(runs, records, strict=True):
             rows.append({"name": run_name(recipe), "recorded": record is not None})
-            typer.echo(f"{run_name(recipe):64} {_told(record.metrics) if record else 'not run'}")
+            typer.echo(f"{run_name(recipe):64} {_told(record) if record else 'not run'}")
     write_result(context, json, {"rows": rows})
 
 
@@ -173,6 +174,7 @@ def _numbers(seeds: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _told(metrics: Any) -> str:
-    what = "top1" if "top1" in metrics else "validation_accuracy"
-    return f"{what} {metrics[what]:.2f} %, zero groups {100 * metrics['zero_group_fraction']:.1f} %"
+def _told(record: TrainingRecord) -> str:
+    tested = record.top1 is not None
+    accuracy = f"top1 {record.top1:.2f} %" if tested else f"validation_accuracy {record.validation_accuracy:.2f} %"
+    return f"{accuracy}, zero groups {100 * record.zero_group_fraction:.1f} %"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tritforge.cli.shared.options import JsonOption, progress, write_result
+from tritforge.network.file import NETWORK_FILE
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +21,7 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder of a finished ternary run.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Network file; by default network.safetensors in RUN.", show_default=False),
+        typer.Option("--output", "-o", help=f"Network file; by default {NETWORK_FILE} in RUN.", show_default=False),
     ] = None,
     data_folder: Annotated[
         str | None, typer.Option(help="Folder of the data set, if it has moved since training.", show_default=False)

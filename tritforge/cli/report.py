@@ -93,10 +93,7 @@ def _training(folder: Path, out: Path | None, schedule: str, epochs: int | None)
     plan = {}
     for name, experiment in experiments(schedule).items():
         recipes = dict.fromkeys(replace(run, seed=0, epochs=epochs or run.epochs) for run in experiment.runs)
-        plan[name] = [
-            Measured(setting(recipe), tuple(dict(record.metrics) for record in records_of_all_seeds(folder, recipe)))
-            for recipe in recipes
-        ]
+        plan[name] = [Measured(setting(recipe), tuple(records_of_all_seeds(folder, recipe))) for recipe in recipes]
     data_set = data_set_of(plan)
     for part in parts(plan):
         _print(part.table.title, part.table.columns, part.table.rows)

@@ -16,12 +16,11 @@ from typing import TypeVar
 from tritforge.errors import NetworkError, PatchError, TritforgeError
 from tritforge.files import atomic_write, reason
 from tritforge.network.digest import network_digest
-from tritforge.network.file import load_network, save_network
+from tritforge.network.file import NETWORK_FILE, load_network, save_network
 from tritforge.network.network import Network
 from tritforge.patches.file import read_patch_file
 from tritforge.patches.patch import apply_to_network
 
-NETWORK_FILE = "network.safetensors"
 PENDING_FILE = "pending.patch"
 
 Outcome = TypeVar("Outcome")

@@ -33,8 +33,10 @@ from tritforge.network.trit_packing import (
     unpack_trits,
 )
 
-__all__ = ["SCHEMA", "load_network", "network_digest", "save_network"]
+__all__ = ["NETWORK_FILE", "SCHEMA", "load_network", "network_digest", "save_network"]
 
+NETWORK_FILE = "network.safetensors"
+"""What the file is called in a run folder and in a journal's."""
 SCHEMA = 1
 METADATA_KEY = "tritforge"
 TRIT_ORDER = "output channel, stored group, tap, channel lane"

@@ -52,6 +52,20 @@ def network_trits(network: Network) -> NDArray[np.int8]:
     return np.concatenate([*rows, np.zeros(0, dtype=np.int8)])
 
 
+def trit_places(network: Network) -> dict[str, NDArray[np.int64]]:
+    """By ternary layer, the place of each weight ``(N, C, K, K)`` in the order; -1 where its group is not stored."""
+    places: dict[str, NDArray[np.int64]] = {}
+    start = 0
+    for layer in network.ternary_layers():
+        lanes = _stored_lanes(_stored(layer), layer.inputs, layer.kernel, network.group_channels)
+        order = np.full(lanes.shape, -1, dtype=np.int64)
+        end = start + int(lanes.sum())
+        order[lanes] = np.arange(start, end)
+        places[layer.name] = ungroup_weights(order, layer.inputs, layer.kernel)
+        start = end
+    return places
+
+
 def layers_with_trits(network: Network, trits: NDArray[np.int8]) -> dict[str, Convolution]:
     """The ternary layers of ``network`` by name, their stored groups holding ``trits`` ``(N,)``, bitmaps unchanged.
 

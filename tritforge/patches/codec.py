@@ -8,6 +8,8 @@ Malformed codes raise a ``ValueError`` whose text completes the sentence "patch:
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from tritforge.network.trit_packing import DIGITS_PER_BYTE, Bytes, pack_digits, 
 
 Positions = NDArray[np.int64]
 Bits = NDArray[np.uint8]
+Count = TypeVar("Count", int, Positions)
 
 AFFINE_ENTRY_BYTES = 8
 """A changed affine entry: the step of ``M`` modulo 2**16, then that of ``B`` modulo 2**48, little-endian."""
@@ -25,13 +28,7 @@ def golomb_divisor(count: int, total: int) -> tuple[int, bool]:
 
     It minimises the longest code that any such positions can take; between equals the smaller divisor holds.
     """
-    candidates = [(b, triple) for b in range(max(total, 1).bit_length()) for triple in (False, True)]
-
-    def longest(candidate: tuple[int, bool]) -> tuple[int, int]:
-        divisor = _divisor(*candidate)
-        return _remainder_bits(count, *candidate) + count + (total - count) // divisor, divisor
-
-    return min(candidates, key=longest)
+    return min(_divisors(total), key=lambda divisor: _longest_code(count, total, divisor))
 
 
 def encode_positions(positions: Positions, total: int) -> Bits:
@@ -154,6 +151,24 @@ def entropy_bound_bytes(changed: int, total: int) -> float:
     return float(total * (entropy + ratio) / 8)
 
 
+def largest_change_bytes(positions: Positions, total: int) -> int:
+    """Bytes that :func:`encode_changes` never exceeds, whichever of the rising ``positions`` change in the end.
+
+    Fewer positions can take more bytes, because the divisor follows from their number. Under one divisor they cannot:
+    a position that is left out saves its one, its value and its remainder, and joining its two gaps raises the sum of
+    quotients by 1 at most. So the bound is the largest over the divisors, each with the most positions that have it.
+    """
+    counts, gaps = np.arange(positions.size + 1), _gaps(positions)
+    divisors = _divisors(total)
+    chosen = np.argmin([_longest_code(counts, total, divisor) for divisor in divisors], axis=0)
+    bits = 0
+    for index in np.unique(chosen):
+        count = int(counts[chosen == index][-1])
+        quotients = int((gaps // _divisor(*divisors[index])).sum()) + positions.size - count
+        bits = max(bits, _remainder_bits(count, *divisors[index]) + quotients + 2 * count)
+    return min(packed_length(bits, 8), dense_bytes(total))
+
+
 def dense_bytes(total: int) -> int:
     """Bytes of the dense form of ``total`` trits."""
     return packed_length(total, DIGITS_PER_BYTE)
@@ -163,8 +178,19 @@ def _divisor(low_bits: int, triple: bool) -> int:
     return (3 if triple else 1) << low_bits
 
 
-def _remainder_bits(count: int, low_bits: int, triple: bool) -> int:
-    return count * low_bits + (8 * packed_length(count, DIGITS_PER_BYTE) if triple else 0)
+def _divisors(total: int) -> list[tuple[int, bool]]:
+    """The ``(b, triple)`` that may divide gaps below ``total``, smallest divisor first."""
+    divisors = [(b, triple) for b in range(max(total, 1).bit_length()) for triple in (False, True)]
+    return sorted(divisors, key=lambda divisor: _divisor(*divisor))
+
+
+def _remainder_bits(count: Count, low_bits: int, triple: bool) -> Count:
+    return count * low_bits + (8 * -(-count // DIGITS_PER_BYTE) if triple else 0)
+
+
+def _longest_code(count: Count, total: int, divisor: tuple[int, bool]) -> Count:
+    """Bits of the longest code that ``count`` positions below ``total`` can take under a divisor."""
+    return _remainder_bits(count, *divisor) + count + (total - count) // _divisor(*divisor)
 
 
 def _gaps(positions: Positions) -> Positions:

@@ -16,10 +16,11 @@ from experiment_samples import small_run, write_small_pack
 from tritforge.cli.main import run
 from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.experiments import running as experiment_run
+from tritforge.compress.experiments.drawn import history
 from tritforge.compress.experiments.plan import METHODS, Experiment, method_recipe, run_name
-from tritforge.compress.experiments.record import history, predicted_cycles, run_metrics, run_result, weights_digest
+from tritforge.compress.experiments.record import predicted_cycles, training_record, weights_digest
 from tritforge.compress.experiments.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
-from tritforge.compress.experiments.running import SECONDS_FILE, DatasetShelf, OutOfTimeError, do_run
+from tritforge.compress.experiments.running import DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.export.export import export_network
 from tritforge.compress.methods.distillation import DistillationSettings, state_digest
 from tritforge.compress.methods.group_sparsity import zero_fraction, zero_group_fraction
@@ -29,10 +30,12 @@ from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.recipe import Recipe, parse_recipe
+from tritforge.compress.run.run_folder import SECONDS_FILE
 from tritforge.compress.training.train import recipe_dataset, train
 from tritforge.errors import RecipeError, ResultFileError
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network
+from tritforge.records.history import History
 from tritforge.results import write_result
 
 
@@ -66,8 +69,8 @@ def test_every_method_is_recorded(method: str, pack: Path, tmp_path: Path) -> No
     do(recipe, tmp_path)
     record = read_record(tmp_path / "results", recipe, "small_jpeg")
     assert record is not None
-    m = record.metrics
-    assert (m["method"], m["model"], m["dataset"], m["epochs"], m["activations"]) == (
+    told = record.setting
+    assert (told.method, told.model, record.dataset, told.epochs, told.activations) == (
         method,
         "residual3",
         "small_jpeg",
@@ -75,19 +78,25 @@ def test_every_method_is_recorded(method: str, pack: Path, tmp_path: Path) -> No
         32,
     )
     settings = WeightPenaltyClippingSettings.of(recipe)
-    assert m["penalty"] == settings.penalty and m["clipping"] == (settings.clipping if method == "clipped" else None)
-    assert m["compression"] == pytest.approx(
-        32 / ((1 - m["zero_group_fraction"]) * (2 if recipe.precision == "ternary" else 32))
+    assert (told.penalty, told.clipping) == (settings.penalty, settings.clipping if method == "clipped" else None)
+    assert record.compression == pytest.approx(
+        32 / ((1 - record.zero_group_fraction) * (2 if recipe.precision == "ternary" else 32))
     )
-    assert m["history"]["epoch"] == [1, 2, 3] and len(m["history"]["loss"]) == 3
-    assert [sum(one["counts"]) for one in m["histograms"].values()] == [16 * 16 * 9, 32 * 32 * 9]
-    assert [len(norms) for norms in m["group_norms"].values()] == [32, 64]
-    assert {len(row) for row in m["trits"].get("stage1.block1.conv1", [])} == (
+    assert record.history.epoch == (1, 2, 3) and len(record.history.columns["loss"]) == 3
+    assert [sum(one.counts) for one in record.histograms.values()] == [16 * 16 * 9, 32 * 32 * 9]
+    assert [record.place(name) for name in record.histograms] == [(1, 1, "conv2"), (2, 1, "conv2")]
+    assert [len(norms) for norms in record.group_norms.values()] == [32, 64]
+    assert [record.place(name) for name in record.group_norms] == [(2, 1, "conv1"), (2, 1, "conv2")]
+    assert {len(row) for row in record.trits.get("stage1.block1.conv1", [])} == (
         {144} if recipe.precision == "ternary" else set()
     )
+    sparse = method != "full precision"
+    assert len(record.layers.name) == 4 and (record.layers.zero_fraction is not None) == sparse
+    assert [*record.history.zero_groups] == [*(record.layers.name if sparse else ())]
+    assert [*record.history.thresholds] == [*(record.layers.name if method == "clipped" else ())]
     model = _model(recipe, tmp_path / "runs" / run_name(recipe))
-    assert m["weights_digest"] == weights_digest(model)
-    assert m["top1"] == model_accuracy(model, recipe_dataset(recipe).test)
+    assert record.weights_digest == weights_digest(model)
+    assert record.top1 == model_accuracy(model, recipe_dataset(recipe).test)
     assert str(pack.parent) not in record_path(tmp_path / "results", recipe).read_text()
 
 
@@ -97,16 +106,14 @@ def test_sparsity_is_told_by_layer_and_as_a_whole(pack: Path, tmp_path: Path) ->
     with torch.no_grad():
         for layer, empty in zip(done.model.ternary_layers().values(), (4, 0, 8, 16), strict=True):
             layer.weight[:empty] = 0
-    metrics = run_metrics(
-        recipe, replace(done, zero_group_fraction=zero_group_fraction(done.model, recipe.group_channels))
-    )
-    layers = metrics["layers"]
-    assert layers["zero_group_fraction"] == [0.25, 0.0, 0.25, 0.5]
-    assert metrics["zero_group_fraction"] == (4 + 8 + 64 / 2) / (16 + 16 + 32 + 64)
-    assert metrics["zero_fraction"] == zero_fraction(done.model, recipe.group_channels) > metrics["zero_group_fraction"]
-    assert metrics["compression"] == 16 / (1 - metrics["zero_group_fraction"])
-    assert metrics["trits"]["stage1.block1.conv1"][:4] == ["0" * 144] * 4
-    assert metrics["group_norms"]["stage2.block1.conv2"][:32] == [0.0] * 32
+    fraction = zero_group_fraction(done.model, recipe.group_channels)
+    record = training_record(recipe, replace(done, zero_group_fraction=fraction), 1.0)
+    assert record.layers.zero_group_fraction == (0.25, 0.0, 0.25, 0.5)
+    assert record.zero_group_fraction == (4 + 8 + 64 / 2) / (16 + 16 + 32 + 64)
+    assert record.zero_fraction == zero_fraction(done.model, recipe.group_channels) > record.zero_group_fraction
+    assert record.compression == 16 / (1 - record.zero_group_fraction)
+    assert record.trits["stage1.block1.conv1"][:4] == ("0" * 144,) * 4
+    assert record.group_norms["stage2.block1.conv2"][:32] == (0.0,) * 32
 
 
 def _model(recipe: Recipe, folder: Path) -> Model:
@@ -130,7 +137,7 @@ def in_pieces(recipe: Recipe, folder: Path) -> list[str]:
 def assert_equal_records(recipe: Recipe, one: Path, other: Path) -> None:
     ours, theirs = (read_record(folder / "results", recipe) for folder in (one, other))
     assert ours is not None and theirs is not None
-    assert ours.metrics == theirs.metrics and ours.arguments == theirs.arguments
+    assert replace(ours, seconds=0.0) == replace(theirs, seconds=0.0)
     for folder, record in ((one, ours), (other, theirs)):
         seconds = float((folder / "runs" / run_name(recipe) / SECONDS_FILE).read_text())
         assert seconds > 0 and record.seconds <= seconds + 0.05  # rounded to tenths
@@ -160,10 +167,10 @@ def test_a_teacher_is_trained_and_recorded_first(taught: tuple[Recipe, Recipe], 
     recipe, teacher = taught
     do(recipe, tmp_path / "whole")
     records = [read_record(tmp_path / "whole" / "results", one, "small_jpeg") for one in taught]
-    assert [record.metrics.get("teacher") for record in records if record] == [run_name(teacher), None]
+    assert [record.setting.teacher for record in records if record] == [run_name(teacher), None]
     folder = tmp_path / "whole" / "runs" / run_name(teacher)
     assert records[0] is not None
-    assert records[0].metrics["teacher_digest"] == state_digest(load_checkpoint(folder).model)
+    assert records[0].teacher_digest == state_digest(load_checkpoint(folder).model)
     assert str(tmp_path) not in record_path(tmp_path / "whole" / "results", recipe).read_text()
     assert in_pieces(recipe, tmp_path / "pieces") == stands_of(teacher) + stands_of(recipe)
     for one in taught:
@@ -209,7 +216,7 @@ def test_a_finished_training_without_a_record_is_only_evaluated(pack: Path, tmp_
     done = train(recipe, tmp_path / "runs" / run_name(recipe))
     do(recipe, tmp_path)
     record = read_record(tmp_path / "results", recipe)
-    assert record is not None and record.metrics["weights_digest"] == weights_digest(done.model)
+    assert record is not None and record.weights_digest == weights_digest(done.model)
 
 
 def test_a_held_out_part_is_measured_instead_of_the_test_part(pack: Path, tmp_path: Path) -> None:
@@ -217,8 +224,8 @@ def test_a_held_out_part_is_measured_instead_of_the_test_part(pack: Path, tmp_pa
     data = recipe_dataset(recipe)
     done = train(recipe, tmp_path / "run", dataset=data)
     unseen = replace(done, dataset=_without_test(data))
-    metrics = run_metrics(recipe, unseen)
-    assert metrics["validation_accuracy"] == model_accuracy(done.model, data.validation) and "top1" not in metrics
+    record = training_record(recipe, unseen, 1.0)
+    assert record.validation_accuracy == model_accuracy(done.model, data.validation) and record.top1 is None
 
 
 def _without_test(data: Dataset) -> Dataset:
@@ -229,9 +236,9 @@ def test_an_integer_network_is_measured_too(pack: Path, tmp_path: Path) -> None:
     recipe = small_run("clipped", pack, activation_bits=8, end_layers="integer")
     do(recipe, tmp_path)
     record = read_record(tmp_path / "results", recipe)
-    assert record is not None and 0 <= record.metrics["integer_top1"] <= 100
+    assert record is not None and 0 <= record.integer_top1 <= 100
     model = _model(recipe, tmp_path / "runs" / run_name(recipe))
-    assert record.metrics["predicted_cycles"] == predicted_cycles(export_network(model, recipe.group_channels)) > 0
+    assert record.predicted_cycles == predicted_cycles(export_network(model, recipe.group_channels)) > 0
     assert predicted_cycles(export_network(model, 4)) is None
 
 
@@ -248,7 +255,7 @@ def test_a_deployable_run_is_exported_and_its_network_tells_where_it_comes_from(
     assert parse_recipe(told["recipe"], "it") == recipe  # the teacher by its name, not by where it lay
     assert (told["dataset"], told["data_digest"]) == ("small_jpeg", record.data_digest)
     accuracies = (told["fake_quantised_accuracy"], told["integer_accuracy"])
-    assert accuracies == (record.metrics["top1"], record.metrics["integer_top1"])
+    assert accuracies == (record.top1, record.integer_top1)
     assert load_checkpoint(folder).network_digest == network_digest(network)
     monkeypatch.chdir(pack.parent)
     assert run(["export", str(folder), "-o", str(tmp_path / "n.safetensors"), "--data-folder", pack.name]) == 0
@@ -265,8 +272,8 @@ def test_a_latency_target_is_met_and_told(pack: Path, tmp_path: Path) -> None:
     recipe = changed(whole, {"target_pruning.cycles": 0.9 * every})
     do(recipe, tmp_path)
     record = read_record(tmp_path / "results", recipe)
-    assert record is not None and record.metrics["predicted_cycles"] <= 0.9 * every
-    assert record.metrics["latency_target"] == 0.9 * every and record.metrics["cut_groups"] > 0
+    assert record is not None and record.predicted_cycles <= 0.9 * every
+    assert record.setting.latency_target == 0.9 * every and record.cut_groups > 0
 
 
 def _fresh(recipe: Recipe) -> Model:
@@ -288,7 +295,7 @@ def test_records_of_all_seeds_are_found(pack: Path, tmp_path: Path) -> None:
         do(small_run("ternary", pack, seed=seed), tmp_path)
     do(replace(small_run("ternary", pack, seed=5), epochs=2), tmp_path)
     found = records_of_all_seeds(tmp_path / "results", small_run("ternary", pack, seed=1))
-    assert [record.seeds for record in found] == [[2], [11]]
+    assert [record.seed for record in found] == [2, 11]
 
 
 def test_a_record_of_something_else_is_refused(pack: Path, tmp_path: Path) -> None:
@@ -311,13 +318,13 @@ def test_a_record_of_something_else_is_refused(pack: Path, tmp_path: Path) -> No
 def test_a_long_log_is_thinned_to_its_last_epoch(tmp_path: Path) -> None:
     rows = [f"{10 * epoch},{epoch},{1 / epoch}" for epoch in range(1, 161)]
     (tmp_path / "log.csv").write_text("\n".join(["step,epoch,loss", *rows]) + "\n")
-    columns = history(tmp_path / "log.csv")
-    assert columns["epoch"] == list(range(6, 161, 7)) and columns["loss"][-1] == 0.00625
+    found = history(tmp_path / "log.csv")
+    assert found.epoch == tuple(range(6, 161, 7)) and found.columns["loss"][-1] == 0.00625
 
 
 def test_what_was_not_logged_is_told_as_none(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("step,epoch,loss,zero_groups.a\n5,1,0.5,\n10,2,0.25,0.125\n")
-    assert history(tmp_path / "log.csv") == {"epoch": [1, 2], "loss": [0.5, 0.25], "zero_groups.a": [None, 0.125]}
+    assert history(tmp_path / "log.csv") == History((1, 2), {"loss": (0.5, 0.25), "zero_groups.a": (None, 0.125)})
 
 
 def test_the_longest_record_is_small(tmp_path: Path) -> None:
@@ -329,7 +336,7 @@ def test_the_longest_record_is_small(tmp_path: Path) -> None:
     lines = [",".join([str(epoch), str(epoch), *["0.123456789"] * (len(header) - 2)]) for epoch in range(1, 161)]
     (tmp_path / "log.csv").write_text("\n".join([",".join(header), *lines]) + "\n")
     done = replace(train(held_out, tmp_path / "run"), folder=tmp_path, model=model)
-    write_result(tmp_path / "record.json", run_result(recipe, done, 1.0))
+    write_result(tmp_path / "record.json", training_record(recipe, done, 1.0).result())
     assert (tmp_path / "record.json").stat().st_size < 60_000
 
 

@@ -31,12 +31,14 @@ from tritforge.cli.main import run
 from tritforge.compress.data.sources import SOURCES, Source
 from tritforge.compress.engine.method import Run
 from tritforge.compress.experiments.plan import run_name, setting
+from tritforge.compress.experiments.record import training_record
 from tritforge.compress.methods.chosen import METHODS, settings_of
 from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.run.recipe import load_recipe, parse_recipe
 from tritforge.compress.training.train import train
 from tritforge.errors import RecipeError
+from tritforge.records.training_record import TrainingRecord
 
 AVERAGED = changed(SMALL, {"moving_average.decay": 0.8}, epochs=2, batch_size=32)
 NOISY = changed(SMALL, {"gradient_noise.variance": 0.01}, epochs=2, batch_size=32)
@@ -120,10 +122,18 @@ def test_both_are_used_from_the_command_line(tmp_path: Path, capsys: pytest.Capt
     assert json.loads(result.read_text())["metrics"]["integer_accuracy"] == 100.0
 
 
-def test_names_and_records_of_runs_tell_of_it() -> None:
+def test_names_and_records_of_runs_tell_of_it(tmp_path: Path) -> None:
     assert "-ma0.8-" in run_name(AVERAGED)
-    assert setting(AVERAGED)["moving_average"] == 0.8
-    assert "moving_average" not in setting(SMALL) and "-ma" not in run_name(SMALL)
+    assert setting(AVERAGED) == replace(
+        setting(replace(AVERAGED, methods=SMALL.methods)), further={"moving_average": 0.8}
+    )
+    assert "-ma" not in run_name(SMALL)
+    done = train(AVERAGED, tmp_path, dataset=small_digits(96))
+    record = training_record(AVERAGED, done, 1.0)
+    parameters = sum(parameter.numel() for parameter in done.model.parameters())
+    assert record.summary == {"averaged_parameters": parameters}
+    assert "average_distance" in record.history.columns
+    assert TrainingRecord.from_result(record.result(), "it") == record
 
 
 def test_a_wrong_value_is_one_sentence() -> None:

@@ -18,7 +18,8 @@ from tritforge.compress.methods.settings import with_settings
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.run.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.run.recipe import parse_recipe
-from tritforge.compress.training.train import CHECKPOINT_FILE, train
+from tritforge.compress.run.run_folder import CHECKPOINT_FILE
+from tritforge.compress.training.train import train
 from tritforge.errors import RecipeError
 
 SHORT = replace(SMALL, epochs=1)

@@ -20,8 +20,8 @@ def made_up(monkeypatch):
         seeds.append(seed)
         return TrainedDemo(seed, None, folder, folder, None, "", 99.0, 98.0, 98.0 + seed, 1.0, 1.0, 0.5)
 
-    def update_demo(network, run_folder, dataset, ratio, *, seed):
-        figures = UpdateFigures(ratio, 10, 1000, 40, 400, 60.0, 90.0, 95.0 + seed, 98.0, 97.0, 61.0, 91.0)
+    def update_demo(network, run_folder, dataset, budget, *, seed):
+        figures = UpdateFigures(budget.amount, 10, 1000, 40, 400, 60.0, 90.0, 95.0 + seed, 98.0, 97.0, 61.0, 91.0)
         return SimpleNamespace(figures=figures)
 
     monkeypatch.setattr(digits_seeds, "train_demo", train_demo)

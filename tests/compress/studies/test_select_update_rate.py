@@ -10,11 +10,11 @@ from tritforge.compress.data.recorded_shift import camera_askew
 from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.run.recipe import replace_values
 from tritforge.compress.studies import select_update_rate
-from tritforge.compress.studies.demo_run import FULL_LEARNING_RATE
-from tritforge.compress.studies.select_update_rate import DEGREES, RATIO, choose, deploy, select
+from tritforge.compress.studies.select_update_rate import choose, deploy, select
 from tritforge.compress.training.train import train
-from tritforge.compress.updates.deep_partial import UpdateSettings
+from tritforge.compress.updates.policies import POLICIES
 from tritforge.results import read_result
+from tritforge.samples.askew import DEGREES, RATIO
 
 
 @pytest.fixture
@@ -73,4 +73,4 @@ def test_the_best_mean_is_chosen_and_of_equal_ones_the_lowest_rate():
 def test_the_defaults_are_what_the_recorded_selection_chose():
     recorded = read_result(Path(__file__).resolve().parents[3] / "reports/results/digits_update_selection.json").metrics
     assert choose(recorded["pieces"])["chosen"] == recorded["chosen"]
-    assert recorded["chosen"] == {"partial": UpdateSettings().learning_rate, "full": FULL_LEARNING_RATE}
+    assert recorded["chosen"] == {name: POLICIES[name].settings.learning_rate for name in recorded["chosen"]}

@@ -21,8 +21,9 @@ from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from tritforge.compress.run.lock import RunBusyError, locked
 from tritforge.compress.run.recipe import load_recipe
+from tritforge.compress.run.run_folder import CHECKPOINT_FILE
 from tritforge.compress.run.schedules import one_cycle
-from tritforge.compress.training.train import CHECKPOINT_FILE, remaining_steps, train
+from tritforge.compress.training.train import remaining_steps, train
 from tritforge.errors import RecipeError, TritforgeError
 
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tritforge.compress.engine.method import Run, weight_names
 from tritforge.compress.updates.contributions import (
+    LocalContributions,
+    best_first,
     combined_contribution,
     global_contribution,
     local_contribution,
-    select_largest,
 )
 
 
@@ -37,9 +39,30 @@ def test_local_contribution_counts_loss_reduction_as_positive():
     assert global_contribution(start, weight).item() == pytest.approx((2.0 - weight.item()) ** 2)
 
 
-def test_selection_takes_the_largest_candidates_and_never_more_than_there_are():
-    contribution = torch.tensor([5.0, -1.0, 3.0, 4.0])
-    candidates = torch.tensor([False, True, True, True])
-    assert select_largest(contribution, candidates, 2).tolist() == [False, False, True, True]
-    assert select_largest(contribution, candidates, 9).tolist() == candidates.tolist()
-    assert not select_largest(contribution, candidates, 0).any()
+def test_contributions_are_gathered_over_the_steps_of_a_training(deployed):
+    model = deployed.model()
+    layers, names = model.ternary_layers(), weight_names(model)
+    gathering = LocalContributions()
+    gathering.begin(Run(model, 2, 16))
+    generator = torch.Generator().manual_seed(0)
+    expected = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
+    still = list(layers)[-1]
+    for step in range(2):
+        moving = {name: layer.weight for name, layer in layers.items() if name != still}
+        gradients = {names[name]: torch.randn(weight.shape, generator=generator) for name, weight in moving.items()}
+        assert gathering.edit(gradients) is gradients
+        with torch.no_grad():
+            for name, weight in moving.items():
+                before = weight.clone()
+                weight.add_(torch.randn(weight.shape, generator=generator))
+                expected[name] -= gradients[names[name]] * (weight - before)
+        gathering.after_step(step + 1)
+    assert all(torch.equal(gathering.gathered[name], expected[name]) for name in layers)
+    assert not gathering.gathered[still].any()
+
+
+def test_candidates_are_ranked_by_contribution_and_equal_ones_by_position():
+    contribution = torch.tensor([5.0, -1.0, 3.0, 4.0, 3.0])
+    candidates = torch.tensor([False, True, True, True, True])
+    assert best_first(contribution, candidates).tolist() == [3, 2, 4, 1]
+    assert best_first(contribution, torch.zeros(5, dtype=torch.bool)).tolist() == []

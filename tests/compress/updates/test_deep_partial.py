@@ -6,19 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from compress_samples import NO_PENALTY, SMALL, changed, small_digits
 
-from tritforge.compress.data.recorded_shift import camera_askew
 from tritforge.compress.export.deployed import deployed_model, freeze, stored_weights, updated_checkpoint
-from tritforge.compress.export.export import export_network, ternary_weights
+from tritforge.compress.export.export import ternary_weights
 from tritforge.compress.layers.ternary import ternary_scale
-from tritforge.compress.methods.group_sparsity import group_norms, grouped
-from tritforge.compress.models.evaluation import settle_statistics
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from tritforge.compress.training.train import train
-from tritforge.compress.updates.deep_partial import UpdateSettings, partial_update, update_steps
-from tritforge.compress.updates.full_retraining import full_retraining
+from tritforge.compress.updates.budget import Budget
+from tritforge.compress.updates.policies import POLICIES
+from tritforge.compress.updates.policy import UpdateSettings
+from tritforge.compress.updates.round import steps_of_training, update_network
 from tritforge.errors import NetworkError, RecipeError
 from tritforge.network.network import AveragePool
 from tritforge.network.pe_groups import group_weights
@@ -27,19 +24,10 @@ from tritforge.patches.patch import apply_to_network, diff
 SETTINGS = UpdateSettings(epochs=3, learning_rate=5e-4)
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory):
-    """A small trained network without its 40 % smallest groups, its run, and shifted data."""
-    recipe = changed(SMALL, NO_PENALTY, epochs=8, shift_pixels=0, checkpoint_steps=1000)
-    data = small_digits(600)
-    run = train(recipe, tmp_path_factory.mktemp("deployed"), dataset=data)
-    with torch.no_grad():
-        for layer in run.model.ternary_layers().values():
-            norms = group_norms(layer.weight, recipe.group_channels)
-            grouped(layer.weight, recipe.group_channels)[norms < norms.quantile(0.4)] = 0
-    settle_statistics(run.model, data.train.images)
-    run = replace(run, checkpoint=replace(run.checkpoint, model=run.model.state_dict()))
-    return run, export_network(run.model, recipe.group_channels), camera_askew(data, 30)
+def partial_update(model, network, train, validation, ratio, settings, advance=None):
+    return update_network(
+        POLICIES["partial"], model, network, train, validation, Budget("ratio", ratio), settings, advance
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +36,14 @@ def update(deployed):
     steps = []
     model = deployed_model(run.checkpoint, network)
     result = partial_update(model, network, shifted.train, shifted.validation, 0.02, SETTINGS, steps.append)
-    assert sum(steps) == update_steps(len(shifted.train), SETTINGS)
+    assert sum(steps) == 2 * steps_of_training(len(shifted.train), SETTINGS)
     return result
 
 
 def test_an_update_improves_validation_within_its_budget(deployed, update):
     _, network, _ = deployed
     assert update.validation_after > update.validation_before
-    selected = sum(int(mask.sum()) for mask in update.selected.values())
+    selected = sum(int(mask.sum()) for mask in update.sent.trits.values())
     assert 0 < update.changed_trits <= selected <= math.floor(0.02 * update.stored_trits)
     assert update.updating_ratio <= 0.02
     assert update.stored_trits == sum(
@@ -76,7 +64,7 @@ def test_only_selected_trits_of_stored_groups_differ_and_everything_else_is_the_
         assert np.array_equal(old.stored, new.stored)
         assert all(np.array_equal(a, b) for a, b in zip(old.active, new.active, strict=True))
         assert old.residual_multiplier == new.residual_multiplier
-        assert not ((old.weights != new.weights) & ~update.selected[old.name]).any()
+        assert not ((old.weights != new.weights) & ~update.sent.trits[old.name].numpy()).any()
         assert not group_weights(new.weights, network.group_channels)[~old.stored].any()
 
 
@@ -116,13 +104,41 @@ def test_a_round_that_does_not_improve_sends_nothing(deployed):
     assert result.changed_trits == 0
 
 
+def updated_by(deployed, ratio):
+    """A short update whose first step moves some tens of trits."""
+    run, network, shifted = deployed
+    few, settings = shifted.train.take(np.arange(128)), UpdateSettings(epochs=1, learning_rate=5e-3)
+    return partial_update(deployed_model(run.checkpoint, network), network, few, shifted.validation, ratio, settings)
+
+
+def selected_trits(update):
+    return sum(int(mask.sum()) for mask in update.sent.trits.values())
+
+
+def test_a_budget_counts_whole_trits_and_is_rounded_down(deployed, update):
+    for trits in (1.5, 5.9):
+        assert selected_trits(updated_by(deployed, trits / update.stored_trits)) == math.floor(trits)
+
+
+def test_a_budget_below_one_trit_changes_nothing_and_so_improves_nothing(deployed, update):
+    nothing = updated_by(deployed, 0.9 / update.stored_trits)
+    assert selected_trits(nothing) == 0
+    assert nothing.validation_after == nothing.validation_before
+    assert nothing.network is deployed[1]
+
+
+def test_a_budget_of_every_stored_trit_picks_all_that_differ(deployed, update):
+    half, whole = (selected_trits(updated_by(deployed, ratio)) for ratio in (0.5, 1.0))
+    assert 5 < half == whole < update.stored_trits // 2
+
+
 def test_the_model_is_left_as_it_was(deployed):
     run, network, shifted = deployed
     model = deployed_model(run.checkpoint, network)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     small = shifted.train.take(np.arange(64))
     partial_update(model, network, small, shifted.validation, 0.01, UpdateSettings(epochs=1))
-    full_retraining(model, network, small, UpdateSettings(epochs=1))
+    update_network(POLICIES["full"], model, network, small, shifted.validation, None, UpdateSettings(epochs=1))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(layer.frozen is None for layer in model.ternary_layers().values())
 
@@ -165,19 +181,6 @@ def test_an_unfinished_run_has_no_deployed_network(deployed):
     run, _, _ = deployed
     with pytest.raises(CheckpointError, match="unfinished run"):
         model_of_checkpoint(replace(run.checkpoint, finished=False), (1, 8, 8), 10)
-
-
-def test_full_retraining_changes_affine_entries_and_trits_but_keeps_layout(deployed):
-    run, network, shifted = deployed
-    model = deployed_model(run.checkpoint, network)
-    retrained = full_retraining(model, network, shifted.train, UpdateSettings(epochs=2, learning_rate=0.05))
-    for old, new in zip(network.convolutions(), retrained.convolutions(), strict=True):
-        assert not np.array_equal(old.bias, new.bias)
-        if old.ternary:
-            assert np.array_equal(old.stored, new.stored)
-            assert not np.array_equal(old.weights, new.weights)
-        else:
-            assert np.array_equal(old.weights, new.weights)
 
 
 def test_stored_masks_cover_exactly_the_weights_of_stored_groups(deployed):

@@ -9,7 +9,14 @@ from network_samples import any_network, tiny_network
 from tritforge.errors import NetworkError
 from tritforge.network.digest import network_digest
 from tritforge.network.network import Network
-from tritforge.network.trit_order import layer_trits, network_trits, stored_trit_count, trit_count, with_trits
+from tritforge.network.trit_order import (
+    layer_trits,
+    network_trits,
+    stored_trit_count,
+    trit_count,
+    trit_places,
+    with_trits,
+)
 
 
 def one_by_one(network: Network) -> list[tuple[str, tuple[int, int, int, int]]]:
@@ -39,6 +46,16 @@ def test_the_order_is_layer_channel_group_tap_lane(seed: int) -> None:
     assert trit_count(network) == values.size == len(places)
     expected = [int(network.layer(name).weights[place]) for name, place in places]  # type: ignore[union-attr]
     assert values.tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_weight_knows_its_place_in_the_order(seed: int) -> None:
+    network = tiny_network(seed) if seed < 4 else any_network(seed)
+    places = trit_places(network)
+    expected = one_by_one(network)
+    assert [int(places[name][place]) for name, place in expected] == list(range(len(expected)))
+    assert sum(int((own >= 0).sum()) for own in places.values()) == len(expected)
+    assert all(int(own.min()) >= -1 for own in places.values())
 
 
 @settings(max_examples=25, deadline=None)

@@ -4,7 +4,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritforge.patches.codec import (
@@ -17,6 +17,7 @@ from tritforge.patches.codec import (
     encode_positions,
     entropy_bound_bytes,
     golomb_divisor,
+    largest_change_bytes,
 )
 
 
@@ -219,3 +220,48 @@ def test_affine_sections_have_one_form() -> None:
     assert used < 8
     with pytest.raises(ValueError, match="more"):
         decode_affine(section[:15], 2, 9)
+
+
+def change_bytes(positions: np.ndarray, total: int) -> int:
+    _, where, values = encode_changes(positions, np.ones(positions.size, dtype=np.uint8), total)
+    return len(where) + len(values)
+
+
+@pytest.mark.parametrize("total", [1, 5, 9])
+def test_no_subset_of_positions_takes_more_than_the_bound(total: int) -> None:
+    every = np.arange(total)
+    subsets = [np.array(own, dtype=np.int64) for size in range(total + 1) for own in combinations(every, size)]
+    sizes = {tuple(own): change_bytes(own, total) for own in subsets}
+    for whole in subsets:
+        within = (size for own, size in sizes.items() if set(own) <= set(whole.tolist()))
+        assert max(within) <= largest_change_bytes(whole, total)
+
+
+@settings(max_examples=300, deadline=None)
+@given(position_sets(), st.data())
+def test_the_bound_holds_and_grows_with_the_positions(case: tuple[np.ndarray, int], data: st.DataObject) -> None:
+    positions, total = case
+    bound = largest_change_bytes(positions, total)
+    kept = np.array([data.draw(st.booleans()) for _ in positions], dtype=np.bool_)
+    assert change_bytes(positions[kept], total) <= largest_change_bytes(positions[kept], total) <= bound
+
+
+def test_fewer_positions_can_take_more_bytes() -> None:
+    """Why a bound is needed: leaving out the last of a run of positions brings a larger divisor for all others."""
+    sizes = [change_bytes(np.arange(count), 5000) for count in range(400)]
+    longer = [count for count in range(399) if sizes[count] > sizes[count + 1]]
+    assert longer
+    for count in longer:
+        assert largest_change_bytes(np.arange(count + 1), 5000) >= sizes[count]
+
+
+def test_the_bound_of_scattered_positions_is_close() -> None:
+    rng = np.random.default_rng(0)
+    for count in (10, 100, 1000):
+        positions = np.sort(rng.choice(100_000, count, replace=False))
+        assert largest_change_bytes(positions, 100_000) <= 1.02 * change_bytes(positions, 100_000) + 1
+
+
+def test_the_bound_is_never_above_the_dense_form() -> None:
+    assert largest_change_bytes(np.arange(1000), 1000) == dense_bytes(1000)
+    assert largest_change_bytes(np.zeros(0, dtype=np.int64), 1000) == 0

@@ -12,29 +12,24 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from page_reader import Page
-from training_samples import made_up
+from training_samples import empty_record, made_up
 
 from tritforge.compress.experiments.plan import experiments, method_of, setting
 from tritforge.compress.run.recipe import Recipe
 from tritforge.errors import ResultFileError, TritforgeError
+from tritforge.records.training_record import TrainingRecord
 from tritforge.reports.training.cells import NOT_RUN, points_cell
-from tritforge.reports.training.pictures import Picture, pictures, stitched
+from tritforge.reports.training.gap_table import gap_table
+from tritforge.reports.training.layer_pictures import stitched
+from tritforge.reports.training.picture import Picture
+from tritforge.reports.training.pictures import pictures
 from tritforge.reports.training.published import TABLE_1, TABLE_3, TABLE_6
 from tritforge.reports.training.records import Measured, Plan, data_set_of, find, full_precision_of, rows
 from tritforge.reports.training.report import BEGIN, END, html_page, markdown, markdown_table, write_training_report
-from tritforge.reports.training.tables import (
-    curve,
-    matched_table,
-    parts,
-    selection_table,
-    sweep_table,
-    table_1,
-    table_3,
-    table_6,
-)
+from tritforge.reports.training.sweep_tables import curve, matched_table, selection_table, sweep_table
+from tritforge.reports.training.tables import parts, table_1, table_3, table_6
 from tritforge.reports.training.target_tables import (
     deployable_table,
-    gap_table,
     latency_table,
     pruned_alike_table,
     target_selection_table,
@@ -49,7 +44,9 @@ def plan_of(recorded: Callable[[Recipe], bool], seeds: tuple[int, ...] = (0,), *
         made[name] = [
             Measured(
                 setting(recipe),
-                tuple(made_up(replace(recipe, seed=seed)) | record for seed in seeds) if recorded(recipe) else (),
+                tuple(replace(made_up(replace(recipe, seed=seed)), **record) for seed in seeds)
+                if recorded(recipe)
+                else (),
             )
             for recipe in recipes
         ]
@@ -67,21 +64,22 @@ def drawn() -> list[Picture]:
 
 
 def test_means_and_spreads_are_over_seeds() -> None:
-    one = Measured({}, ({"seed": 3, "top1": 90.0}, {"seed": 1, "top1": 91.0}, {"seed": 2, "top1": None}))
+    empty = Measured(NOTHING["table3"][0].setting)
+    one = recorded(empty, top1={3: 90.0, 1: 91.0}, integer_top1={2: 80.0})
     assert one.values("top1") == {3: 90.0, 1: 91.0}
     assert one.mean("top1") == 90.5 and one.spread("top1") == stdev([90.0, 91.0])
-    assert one.mean("other") is None and one.spread("other") is None
-    base = Measured({}, ({"seed": 1, "top1": 92.5}, {"seed": 7, "top1": 1.0}))
+    assert one.mean("cut_groups") is None and one.spread("cut_groups") is None
+    base = recorded(empty, top1={1: 92.5, 7: 1.0})
     assert one.above(base) == -1.5
-    assert one.above(None) is None and one.above(Measured({})) is None
+    assert one.above(None) is None and one.above(empty) is None
 
 
 def test_gaps_are_to_the_same_networks_full_precision() -> None:
     one = find(ALL["sparsity"])
     base = full_precision_of(ALL, one) if one is not None else None
     assert one is not None and base is not None
-    assert (base.setting["method"], base.setting["model"], base.setting["epochs"]) == ("full precision", "resnet20", 20)
-    assert full_precision_of(ALL, Measured({**one.setting, "epochs": 6})) is None
+    assert (base.setting.method, base.setting.model, base.setting.epochs) == ("full precision", "resnet20", 20)
+    assert full_precision_of(ALL, Measured(replace(one.setting, epochs=6))) is None
 
 
 def test_nothing_recorded_is_told_as_not_run() -> None:
@@ -146,10 +144,16 @@ def test_the_sweep_has_naive_beside_clipped_at_every_a() -> None:
 
 def test_curves_are_compared_where_both_have_points() -> None:
     def settings(method: str, points: dict[float, float]) -> list[Measured]:
-        records = [{"seed": 0, "zero_group_fraction": groups, "top1": top1} for groups, top1 in points.items()]
-        a = None if method == "naive" else 1.5
-        known = {**setting(experiments()["lambda-sweep"].runs[0]), "method": method, "clipping": a}
-        return [Measured({**known, "penalty": float(i)}, (record,)) for i, record in enumerate(records)]
+        known = setting(experiments()["lambda-sweep"].runs[0])
+        known = replace(known, method=method, clipping=None if method == "naive" else 1.5)
+        return [
+            recorded(
+                Measured(replace(known, penalty=float(index))),
+                zero_group_fraction={0: groups},
+                top1={0: points[groups]},
+            )
+            for index, groups in enumerate(points)
+        ]
 
     naive = settings("naive", {0.3: 80.0, 0.1: 90.0})
     clipped = settings("clipped", {0.15: 91.0, 0.25: 90.0, 0.6: 60.0})
@@ -190,9 +194,10 @@ def test_the_best_accuracy_is_chosen_among_those_sparse_enough() -> None:
     known = setting(experiments()["lambda-clipping"].runs[0])
     points = {(1e-4, 1.0): (95.0, 0.2), (2e-4, 1.5): (90.0, 0.3), (3e-4, 1.0): (90.0, 0.4), (4e-4, 1.2): (85.0, 0.5)}
     settings = [
-        Measured(
-            {**known, "penalty": penalty, "clipping": clipping},
-            ({"seed": 0, "validation_accuracy": accuracy, "zero_group_fraction": groups},),
+        recorded(
+            Measured(replace(known, penalty=penalty, clipping=clipping)),
+            validation_accuracy={0: accuracy},
+            zero_group_fraction={0: groups},
         )
         for (penalty, clipping), (accuracy, groups) in points.items()
     ]
@@ -219,20 +224,21 @@ def test_deployable_networks_tell_the_integer_networks_accuracy_and_what_they_le
     assert longer[5] == points_cell(ALL["best"][0].above(full)) != ""
     alone = deployable_table({**ALL, "best": ALL["best"][:1]}).table.rows  # no full precision of 40 epochs
     assert [row[5] == "" for row in alone] == [False] * 4 + [True]
-    other = Measured({**ALL["best"][0].setting, "temperature": 2.0, "feature_matching": 0.1})
+    other = Measured(replace(ALL["best"][0].setting, temperature=2.0, feature_matching=0.1))
     assert deployable_table({**ALL, "best": [other]}).table.rows[-1][1] == "0.5, T = 2, maps 0.1"
 
 
 def recorded(one: Measured, **metrics: dict[int, float]) -> Measured:
-    """A setting with given metrics by seed."""
+    """A setting with given figures by seed."""
     seeds = sorted({seed for values in metrics.values() for seed in values})
-    records = ({name: values[seed] for name, values in metrics.items() if seed in values} for seed in seeds)
-    return replace(one, records=tuple({"seed": seed, **record} for seed, record in zip(seeds, records, strict=True)))
+    told = {seed: {name: values[seed] for name, values in metrics.items() if seed in values} for seed in seeds}
+    records = (replace(empty_record(one.setting, seed), **figures) for seed, figures in told.items())  # type: ignore[arg-type]
+    return replace(one, records=tuple(records))
 
 
 def test_gaps_are_those_of_the_densest_network_that_is_sparse_enough() -> None:
     full, *_ = table = NOTHING["table3"]
-    sweep = {(one.setting["method"], one.setting["penalty"]): one for one in NOTHING["lambda-sweep"]}
+    sweep = {(one.setting.method, one.setting.penalty): one for one in NOTHING["lambda-sweep"]}
     real, _, naive, _, bits, sparser, taught, taught_sparser = NOTHING["sparsity"]
 
     def at(one: Measured, top1: float, groups: float) -> Measured:
@@ -286,8 +292,8 @@ def test_naive_and_clipped_pruned_alike_are_compared_seed_by_seed() -> None:
     full = recorded(NOTHING["table3"][0], top1={0: 88.0})
     rows = pruned_alike_table({**NOTHING, "sparsity": [clipped, naive], "table3": [full]}).table.rows
     assert rows == [
-        ("25", "clipped", "87.50 ± 0.71", "+0.50", "−1.00", "", "25.0", "", "0, 1"),
-        ("25", "naive", "78.25 ± 11.67", "", "−1.50", "", "25.0", "5", "0, 2"),
+        ("25", "clipped", "87.50 ± 0.71", "+0.50", "−1.00", "0.0", "25.0", "", "0, 1"),
+        ("25", "naive", "78.25 ± 11.67", "", "−1.50", "0.0", "25.0", "5", "0, 2"),
     ]
     assert [row[:2] for row in pruned_alike_table(ALL).table.rows] == [
         *[("25", "clipped"), ("50", "clipped")],
@@ -326,6 +332,31 @@ def test_pictures_are_svg_and_the_same_each_time(drawn: list[Picture]) -> None:
         assert ElementTree.fromstring(one.svg).tag.endswith("svg") and one.title and one.text
 
 
+def test_what_layers_are_called_decides_nothing_but_titles(drawn: list[Picture]) -> None:
+    def renamed(record: TrainingRecord) -> TrainingRecord:
+        called = {name: f"layer{index}" for index, name in enumerate(record.layers.name)}
+        columns = {}
+        for name, column in record.history.columns.items():
+            figure, _, layer = name.partition(".")
+            columns[f"{figure}.{called[layer]}" if layer else name] = column
+        return replace(
+            record,
+            layers=replace(record.layers, name=tuple(called.values())),
+            history=replace(record.history, columns=columns),
+            histograms={called[name]: one for name, one in record.histograms.items()},
+            group_norms={called[name]: one for name, one in record.group_norms.items()},
+            trits={called[name]: one for name, one in record.trits.items()},
+        )
+
+    table = [replace(one, records=tuple(map(renamed, one.records))) for one in RESNET20["table3"]]
+    other = {one.name: one for one in pictures({**RESNET20, "table3": table})}
+    known = {one.name: one for one in drawn}
+    assert [name for name in known if known[name].svg != other[name].svg] == ["norms", "trits"]
+    titles = (("stage2.block1.conv1 (conv8)", "layer6 (conv8)"), ("stage3.block1.conv2 (conv15)", "layer13 (conv15)"))
+    for old, new in titles:
+        assert old in texts(known["norms"]) and new in texts(other["norms"])
+
+
 def texts(picture: Picture) -> list[str]:
     return [text.strip() for text in ElementTree.fromstring(picture.svg).itertext() if text.strip()]
 
@@ -333,14 +364,14 @@ def texts(picture: Picture) -> list[str]:
 def test_every_lambda_is_told_once_for_each_method(drawn: list[Picture]) -> None:
     told = texts(drawn[0])
     assert {"10 epochs", "20 epochs", "naive", "full precision, nothing pruned", "pruned to a target"} <= set(told)
-    penalties = {f"{1e4 * one.setting['penalty']:g}" for one in RESNET20["lambda-sweep"]}
+    penalties = {f"{1e4 * one.setting.penalty:g}" for one in RESNET20["lambda-sweep"]}
     found = [part for text in told for part in text.split(", ") if part in penalties - {"10", "20"}]  # not an axis's
     assert sorted(found) == sorted([*(penalties - {"10", "20"})] * 3)
 
 
 def test_points_that_lie_close_together_share_a_label() -> None:
     def naive(groups: tuple[float, ...]) -> Plan:
-        sweep = [one for one in NOTHING["lambda-sweep"] if one.setting["method"] == "naive"]
+        sweep = [one for one in NOTHING["lambda-sweep"] if one.setting.method == "naive"]
         held = [
             recorded(one, top1={0: 90.0}, zero_group_fraction={0: part})
             for one, part in zip(sweep, groups, strict=True)
@@ -368,7 +399,7 @@ def test_longer_trainings_are_drawn_with_their_spread_and_float_activations_alon
         recorded(one, top1={0: 80.0 + place, 1: 82.0 + place}, zero_group_fraction=groups)
         for place, one in enumerate(NOTHING["sparsity"])
     ]
-    sparser = replace(held[1], records=tuple({**record, "zero_group_fraction": 0.125} for record in held[1].records))
+    sparser = replace(held[1], records=tuple(replace(record, zero_group_fraction=0.125) for record in held[1].records))
     pictures({**NOTHING, "lambda-sweep": RESNET20["lambda-sweep"], "sparsity": [held[0], sparser, *held[2:]]})
     spread = stdev([80.0, 82.0])
     assert [points for form, points in drawn if form == "s--"] == [

@@ -16,29 +16,29 @@ from tritforge.cli.shared.options import progress
 from tritforge.cli.shared.step_folder import Done, run_step
 from tritforge.errors import TritforgeError
 from tritforge.network.digest import network_digest
-from tritforge.network.file import load_network, save_network
+from tritforge.network.file import NETWORK_FILE, load_network, save_network
 from tritforge.network.network import Network
 from tritforge.network.reference import classify
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.patches.patch import network_version
+from tritforge.samples.askew import DEGREES, RATIO
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tritforge.sim.runs.accelerator import Inference
 
-RATIO = 0.01
-"""Updating ratio of the demo's patch: changed trits over trits in stored groups."""
-DEGREES = 25.0
-"""The recorded shift: by how much every camera was turned."""
 DENSE_IMAGES = 12
 """Images of the measurement with every group issued; its cycles do not depend on the image."""
 REFUSED_IMAGES = 8
 """Images that run after a damaged patch was refused."""
 
-NETWORK = "ternary/network.safetensors"
+RUN = "ternary"
+"""The run folder in the training step's folder that the network comes from."""
+NETWORK = f"{RUN}/{NETWORK_FILE}"
 UPDATED = "updated.safetensors"
 PATCH = "askew.patch"
+TEST = "test.npz"
 SHIFTED = "shifted_test.npz"
 
 
@@ -58,7 +58,7 @@ def train_step(root: Path, seed: int) -> Done:
     def work(folder: Path) -> dict[str, Any]:
         trained = train_demo(seed, folder, progress)
         test = trained.dataset.test
-        np.savez_compressed(folder / "test.npz", images=test.images, labels=test.labels)
+        np.savez_compressed(folder / TEST, images=test.images, labels=test.labels)
         return trained.metrics() | {
             "data_digest": trained.data_digest,
             "network_digest": network_digest(trained.network),
@@ -71,6 +71,7 @@ def update_step(root: Path, seed: int, trained: Done) -> Done:
     """Make the patch for the recorded shift; ``patch_bytes`` is 0 when validation did not improve."""
     from tritforge.compress.studies.demo_run import update_demo
     from tritforge.compress.training.evaluate_target import network_dataset
+    from tritforge.compress.updates.budget import Budget
 
     network = load_network(trained.folder / NETWORK)
     inputs = {"seed": seed, "network": network_digest(network), "ratio": RATIO, "degrees": DEGREES}
@@ -78,15 +79,14 @@ def update_step(root: Path, seed: int, trained: Done) -> Done:
     def work(folder: Path) -> dict[str, Any]:
         done = update_demo(
             network,
-            trained.folder / "ternary",
+            trained.folder / RUN,
             network_dataset(network, None),
-            RATIO,
+            Budget("ratio", RATIO),
             folder / PATCH,
-            DEGREES,
-            seed,
-            progress,
+            seed=seed,
+            progress=progress,
         )
-        save_network(folder / UPDATED, done.network)
+        save_network(folder / UPDATED, done.update.network)
         np.savez_compressed(folder / SHIFTED, images=done.shifted_test.images, labels=done.shifted_test.labels)
         return done.figures.metrics()
 
@@ -96,7 +96,7 @@ def update_step(root: Path, seed: int, trained: Done) -> Done:
 def simulate_step(root: Path, settings: Settings, trained: Done) -> Done:
     """Run the test images through the RTL with skipping, and a sample with every group issued; compare every word."""
     network = load_network(trained.folder / NETWORK)
-    images, labels = load_images(trained.folder / "test.npz", settings.images)
+    images, labels = load_images(trained.folder / TEST, settings.images)
     inputs = _hardware_inputs(settings, network) | {"data": trained.outcome["data_digest"], "dense": DENSE_IMAGES}
 
     def work(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tritforge.cli.demo.steps import DEGREES, NETWORK, SHIFTED, UPDATED, load_images
+from tritforge.cli.demo.steps import NETWORK, SHIFTED, UPDATED, load_images
 from tritforge.cli.shared.step_folder import Done
 from tritforge.device.apply import plan_words
 from tritforge.network.file import load_network
@@ -19,6 +19,7 @@ from tritforge.overlay.issued_groups import IssuedGroups, ideal_speedup, issued_
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import SPACES, WORD_BITS, OverlayProgram
+from tritforge.samples.askew import DEGREES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,0 +1,1 @@
+"""What recorded trainings hold, in a form that whoever draws them can rely on."""
