@@ -52,8 +52,8 @@ def made_up(recipe: Recipe, dataset: str = "cifar10_jpeg") -> TrainingRecord:
     draw = np.random.default_rng(list(run_name(recipe).encode()))
     known = setting(recipe)
     method = known.method
-    strength = math.log2(recipe.penalty / 5e-4) if recipe.penalty else 0.0
-    groups = recipe.zero_group_target or min(0.9, GROUPS[method] * 1.5**strength)
+    strength = math.log2(known.penalty / 5e-4) if known.penalty else 0.0
+    groups = known.zero_group_target or min(0.9, GROUPS[method] * 1.5**strength)
     top1 = 88.0 - LOST[method] * 1.4**strength + float(draw.normal(0, 0.1))
     deployed = known.activations < FLOAT_BITS and known.end_layers == "integer8" and not recipe.validation_fraction
     return replace(
@@ -65,7 +65,7 @@ def made_up(recipe: Recipe, dataset: str = "cifar10_jpeg") -> TrainingRecord:
         top1=None if recipe.validation_fraction else top1,
         integer_top1=top1 - 0.05 if deployed else None,
         predicted_cycles=round(19635 * (1 - groups)) if deployed else None,
-        cut_groups=7 if recipe.zero_group_target else None,
+        cut_groups=7 if known.zero_group_target else None,
         zero_group_fraction=groups,
         zero_fraction=groups + 0.3 if method != "full precision" else 0.0,
         compression=32 / ((1 - groups) * (2 if recipe.precision == "ternary" else 32)),

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tritforge.compress.engine.step import Losses
+from tritforge.compress.run.run_folder import LOG_FILE
 from tritforge.files import atomic_write
-
-LOG_FILE = "log.csv"
 
 
 class EpochLog:

@@ -82,7 +82,7 @@ class Step:
     @property
     def logits(self) -> Tensor:
         """``(B, classes)`` in fp32."""
-        return list(self.maps.values())[-1].float()
+        return logits_of(self.maps)
 
     @torch.no_grad()
     def maps_of(self, model: Model) -> dict[str, Tensor]:
@@ -143,21 +143,9 @@ class Method:
         return {}
 
 
-def begin_all(run: Run, states: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-    """Let all methods of a run begin, and go on from their states by name where a run goes on."""
-    for method in run.methods.values():
-        method.begin(run)
-    if states is not None:
-        for name, method in run.methods.items():
-            method.load(states.get(name, {}))
-
-
-def told_by_all(methods: Mapping[str, Method]) -> dict[str, Any]:
-    """The summaries of all methods."""
-    told: dict[str, Any] = {}
-    for method in methods.values():
-        told |= method.summary()
-    return told
+def logits_of(maps: Mapping[str, Tensor]) -> Tensor:
+    """The logits among a model's maps, ``(B, classes)`` in fp32."""
+    return list(maps.values())[-1].float()
 
 
 def weight_names(model: Model) -> dict[str, str]:

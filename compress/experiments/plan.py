@@ -13,16 +13,20 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tritforge.compress.data.sources import data_place
+from tritforge.compress.methods.chosen import every_setting, settings_of
+from tritforge.compress.methods.settings import with_settings
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.run.recipe import Recipe, load_recipe, replace_values
 from tritforge.errors import DataError, RecipeError
-from tritforge.records.setting import FLOAT_BITS, Setting
+from tritforge.records.setting import FLOAT_BITS, SETTING_FIELDS, Setting
 
 PENALTY, CLIPPING = 1e-3, 1.0
 """λ and *a* of every table that does not vary them."""
 ZERO_GROUPS = (0.25, 0.5)
 """Parts of zero groups that ``sparsity`` prunes to."""
 DISTILLATION = 0.5
-"""Part of the loss that comes from the teacher, where there is one: full-precision ResNet-20 of Table 3, seed 0."""
+"""Part of the loss that comes from the teacher, where there is one: full-precision ResNet-20 of Table 3, seed 0. A
+recipe of an experiment names its teacher by the name of that run."""
 LATENCY_TARGET = 10000.0
 """Cycles an image that ``latency`` prunes ResNet-20 to; with every group it takes 19,635 on 16 PEs."""
 SWEEP_CLIPPING = (1.0, 1.2)
@@ -96,7 +100,7 @@ def method_recipe(
         schedule: one of :data:`SCHEDULES`.
         penalty: λ of a method that prunes.
         clipping: *a* of the method ``clipped``.
-        values: further keys of the recipe.
+        values: further keys of the recipe, those of a method as ``method.key``.
     """
     kind = SCHEDULES[schedule]
     real = method in ("full precision", "pruning")
@@ -105,21 +109,23 @@ def method_recipe(
         "epochs": kind.epochs,
         "validation_fraction": 0.0,
         "threads": 1,
-        "penalty": 0.0 if method in ("full precision", "ternary") else penalty,
-        "clipping": clipping if method == "clipped" else math.inf,
     }
     if not real:
         chosen |= {"activation_bits": FLOAT_BITS, "end_layers": "float"}
-    return replace_values(recipe, chosen | values, "the experiment")
+    pruned = WeightPenaltyClippingSettings(
+        0.0 if method in ("full precision", "ternary") else penalty, clipping if method == "clipped" else math.inf
+    )
+    return replace_values(with_settings(recipe, pruned), chosen | values, "the experiment")
 
 
 def method_of(recipe: Recipe) -> str:
     """The method that a recipe is."""
+    pruned = WeightPenaltyClippingSettings.of(recipe)
     if recipe.precision == "float":
-        return "pruning" if recipe.penalty > 0 else "full precision"
-    if recipe.penalty == 0:
+        return "pruning" if pruned.penalty > 0 else "full precision"
+    if pruned.penalty == 0:
         return "ternary"
-    return "clipped" if math.isfinite(recipe.clipping) else "naive"
+    return "clipped" if math.isfinite(pruned.clipping) else "naive"
 
 
 def activations_of(recipe: Recipe) -> int:
@@ -129,7 +135,10 @@ def activations_of(recipe: Recipe) -> int:
 
 def setting(recipe: Recipe) -> Setting:
     """What a run is, apart from its seed and data."""
-    timed, taught = recipe.latency_target > 0, bool(recipe.teacher)
+    told: dict[str, Any] = {}
+    for settings in every_setting(recipe).values():
+        told |= settings.setting()
+    named = {name: told.pop(name) for name in told.keys() & SETTING_FIELDS}
     return Setting(
         method=method_of(recipe),
         model=recipe.topology,
@@ -138,39 +147,21 @@ def setting(recipe: Recipe) -> Setting:
         activations=activations_of(recipe),
         end_layers=end_layers_of(recipe),
         group_channels=recipe.group_channels,
-        penalty=recipe.penalty,
-        clipping=recipe.clipping if math.isfinite(recipe.clipping) else None,
-        latency_target=recipe.latency_target if timed else None,
-        latency_weighting=recipe.latency_weighting if timed else None,
-        zero_group_target=recipe.zero_group_target if recipe.zero_group_target > 0 else None,
-        teacher=recipe.teacher if taught else None,
-        distillation=recipe.distillation if taught else None,
-        temperature=recipe.temperature if taught else None,
-        feature_matching=recipe.feature_matching if taught else None,
+        further=told or None,
+        **named,
     )
 
 
 def run_name(recipe: Recipe) -> str:
     """What a run is called: ``resnet20-clipped-a32-l5e-4-c1.2-e20-one_cycle-s0``.
 
-    In order: topology, method, activation bits, λ, *a*, cycles or zero groups aimed at, distillation and its
-    temperature if not 4, feature matching, PE group size if not 16, end layers if they are not of the activations'
-    kind, part held out, epochs, schedule, seed. Who the teacher is, the recipe tells.
+    In order: topology, method, activation bits, what each method tells of its settings (λ, *a*; cycles or zero groups
+    aimed at; distillation and its temperature if not 4, feature matching), PE group size if not 16, end layers if they
+    are not of the activations' kind, part held out, epochs, schedule, seed. Who the teacher is, the recipe tells.
     """
     parts = [recipe.topology, method_of(recipe).replace(" ", "_"), f"a{activations_of(recipe)}"]
-    if recipe.penalty > 0:
-        parts.append(f"l{_scientific(recipe.penalty)}")
-        if math.isfinite(recipe.clipping):
-            parts.append(f"c{recipe.clipping:g}")
-    if recipe.latency_target > 0:
-        parts.append(f"t{recipe.latency_target:g}_{recipe.latency_weighting}")
-    if recipe.zero_group_target > 0:
-        parts.append(f"z{recipe.zero_group_target:g}")
-    if recipe.distillation > 0:
-        softened = f"_t{recipe.temperature:g}" if recipe.temperature != Recipe.temperature else ""
-        parts.append(f"kd{recipe.distillation:g}{softened}")
-    if recipe.feature_matching > 0:
-        parts.append(f"fm{recipe.feature_matching:g}")
+    for settings in settings_of(recipe).values():
+        parts += settings.name_parts()
     if recipe.group_channels != 16:
         parts.append(f"g{recipe.group_channels}")
     ends = end_layers_of(recipe)
@@ -204,7 +195,10 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
     deeper = TOPOLOGIES[1:]
     whole = ("full precision", "clipped")
     deployed: dict[str, Any] = {"activation_bits": 8, "end_layers": "integer"}
-    taught: dict[str, Any] = {"teacher": run_name(run("full precision")), "distillation": DISTILLATION}
+    taught: dict[str, Any] = {
+        "distillation.teacher": run_name(run("full precision")),
+        "distillation.weight": DISTILLATION,
+    }
     made = (
         Experiment(
             "table3",
@@ -274,8 +268,8 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                     epochs=kind.short_epochs,
                     penalty=TARGET_PENALTY,
                     clipping=clipping,
-                    zero_group_target=ZERO_GROUPS[-1],
                     validation_fraction=HELD_OUT,
+                    **{"target_pruning.zero_groups": ZERO_GROUPS[-1]},
                 )
                 for clipping in TARGET_GRID
             ),
@@ -284,7 +278,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
             "sparsity",
             "pruned to a quarter and a half of zero groups: float, three seeds; 8-bit as deployed; with a teacher",
             tuple(
-                run(method, penalty=TARGET_PENALTY, zero_group_target=target, **how)
+                run(method, penalty=TARGET_PENALTY, **{"target_pruning.zero_groups": target}, **how)
                 for method, how in (
                     *(("clipped", {}), ("naive", {})),
                     *(("clipped", deployed), ("clipped", deployed | taught)),
@@ -301,7 +295,7 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                     "clipped",
                     epochs=kind.long_epochs,
                     penalty=TARGET_PENALTY,
-                    zero_group_target=ZERO_GROUPS[-1],
+                    **{"target_pruning.zero_groups": ZERO_GROUPS[-1]},
                     **deployed,
                     **taught,
                 ),
@@ -316,9 +310,8 @@ def experiments(schedule: str = "modern") -> dict[str, Experiment]:
                     "clipped",
                     epochs=kind.compared_epochs,
                     penalty=TARGET_PENALTY,
-                    latency_target=LATENCY_TARGET,
-                    latency_weighting=weighting,
                     seed=seed,
+                    **{"target_pruning.cycles": LATENCY_TARGET, "target_pruning.weighting": weighting},
                     **deployed,
                 )
                 for seed in SEEDS
@@ -390,8 +383,3 @@ def data_values(data_folder: str) -> dict[str, str]:
     if any((path / name).is_file() for name in ("data_batch_1.bin", "data_batch_1")):
         return {"dataset": "cifar10", "data_folder": str(path)}
     raise DataError(f"{path} is neither the folder of an unpacked CIFAR-10 archive nor a .npz pack of images")
-
-
-def _scientific(value: float) -> str:
-    mantissa, exponent = f"{value:e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tritforge.compress.experiments.drawn import drawn_norms, drawn_trits, histograms, history, layer_figures
 from tritforge.compress.experiments.plan import run_name, setting
 from tritforge.compress.export.export import export_network
+from tritforge.compress.methods.chosen import prunes
 from tritforge.compress.methods.group_sparsity import zero_fraction
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
@@ -35,7 +36,8 @@ def training_record(recipe: Recipe, done: TrainingRun, seconds: float) -> Traini
     model, data = done.model, done.dataset
     tested = done.validation_accuracy is None  # else the run chooses a setting: the test part is not looked at
     network = export_network(model, recipe.group_channels) if tested and model.why_not_integer() is None else None
-    sparse = recipe.precision == "ternary" or recipe.penalty > 0
+    sparse = prunes(recipe)
+    summary = {name: value for name, value in done.summary.items() if name != "predicted_cycles"}  # of the network's
     bits = 2 if recipe.precision == "ternary" else FLOAT_BITS
     stored = 1.0 - done.zero_group_fraction
     return TrainingRecord(
@@ -48,8 +50,8 @@ def training_record(recipe: Recipe, done: TrainingRun, seconds: float) -> Traini
         top1=model_accuracy(model, data.test) if tested else None,
         integer_top1=None if network is None else network_accuracy(network, data),
         predicted_cycles=None if network is None else predicted_cycles(network),
-        cut_groups=done.checkpoint.pruning.get("cut_groups"),
-        teacher_digest=done.checkpoint.teacher if recipe.teacher else None,
+        cut_groups=summary.pop("cut_groups", None),
+        teacher_digest=summary.pop("teacher_digest", None),
         zero_group_fraction=done.zero_group_fraction,
         zero_fraction=zero_fraction(model, recipe.group_channels) if sparse else 0.0,
         compression=FLOAT_BITS / (stored * bits) if stored else None,
@@ -62,6 +64,7 @@ def training_record(recipe: Recipe, done: TrainingRun, seconds: float) -> Traini
         trits=drawn_trits(model) if recipe.precision == "ternary" else {},
         data_digest=data.digest(),
         seconds=round(seconds, 1),
+        summary=summary or None,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tritforge.compress.experiments.plan import run_name
+from tritforge.compress.methods.chosen import differences
 from tritforge.compress.run.recipe import NOT_DECISIVE, Recipe, parse_recipe
 from tritforge.errors import ResultFileError
 from tritforge.records.training_record import TrainingRecord
@@ -37,11 +38,10 @@ def read_record(results: Path, recipe: Recipe, dataset: str | None = None) -> Tr
         return None
     found = TrainingRecord.from_result(read_result(path), str(path))
     recorded = parse_recipe(found.recipe, f"the recipe in {path}")
-    for field in fields(Recipe):
-        here, there = getattr(recipe, field.name), getattr(recorded, field.name)
-        if here != there and field.name not in NOT_COMPARED:
+    for key, here, there in differences(recipe, recorded):
+        if key not in NOT_COMPARED:
             raise ResultFileError(
-                f"{path} records a run with {field.name} = {there!r}, not {here!r}; "
+                f"{path} records a run with {key} = {there!r}, not {here!r}; "
                 "remove it, or choose another folder of results"
             )
     if dataset is not None and found.dataset != dataset:

@@ -14,12 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritforge.compress.data.dataset import Dataset
+from tritforge.compress.engine.batches import steps_per_epoch
 from tritforge.compress.experiments.plan import find_run, run_name
 from tritforge.compress.experiments.record import training_record
 from tritforge.compress.experiments.recorded_runs import NOT_COMPARED, missing_runs, record_path
+from tritforge.compress.methods.distillation import DistillationSettings
+from tritforge.compress.methods.settings import with_settings
 from tritforge.compress.run.recipe import Recipe
 from tritforge.compress.run.run_folder import SECONDS_FILE
-from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, steps_per_epoch, train
+from tritforge.compress.training.train import TrainingRun, recipe_dataset, remaining_steps, train
 from tritforge.files import atomic_write
 from tritforge.records.training_record import TrainingRecord
 from tritforge.results import write_result
@@ -89,13 +92,13 @@ def _trained(
     recipe: Recipe, results: Path, runs: Path, shelf: DatasetShelf, progress: Progress, deadline: float | None
 ) -> tuple[TrainingRun, float]:
     """The finished run, and the seconds that its pieces took together."""
-    placed = recipe
-    if recipe.teacher:
+    placed, taught = recipe, DistillationSettings.of(recipe)
+    if taught.teacher:
         given = {key: getattr(recipe, key) for key in NOT_COMPARED}
-        teacher = replace(find_run(recipe.teacher), **given)
+        teacher = replace(find_run(taught.teacher), **given)
         make = do_run if missing_runs([teacher], results) else _trained
         make(teacher, results, runs, shelf, progress, deadline)
-        placed = replace(recipe, teacher=str(runs / recipe.teacher))
+        placed = with_settings(recipe, replace(taught, teacher=str(runs / taught.teacher)))
     folder, dataset = runs / run_name(recipe), shelf.get(recipe)
     steps = recipe.epochs * steps_per_epoch(recipe, dataset)
     remaining = remaining_steps(recipe, folder, dataset)

@@ -10,55 +10,140 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tritforge.compress.data.dataset import Dataset
+from tritforge.compress.engine.method import Method, Run, Step, logits_of
+from tritforge.compress.methods.settings import Settings
+from tritforge.compress.models.kinds.classifier import ClassifierNode
 from tritforge.compress.models.kinds.conv import ConvStage
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint
-from tritforge.compress.run.recipe import Recipe
+from tritforge.compress.run.keys import key
 from tritforge.errors import RecipeError
 
 
-@dataclass(frozen=True, eq=False)
-class Teacher:
-    """A finished run's model in evaluation mode, and the SHA-256 of its state."""
+@dataclass(frozen=True)
+class DistillationSettings(Settings):
+    """Who a recipe has the network learn from, and how much.
 
-    model: Model
+    Attributes:
+        teacher: run folder of a finished run; empty for none.
+        weight: part of the loss that comes from the teacher's softened logits.
+        temperature: ``T``, what logits are divided by.
+        feature_matching: weight of the difference between the last maps of each stage and the teacher's.
+    """
+
+    table = "distillation"
+    places = ("teacher",)
+
+    teacher: str = ""
+    weight: float = key(0.0, at_least=0, at_most=1)
+    temperature: float = key(4.0, above=0)
+    feature_matching: float = key(0.0, at_least=0)
+
+    def method(self) -> Distillation | None:
+        if self.teacher:
+            return Distillation(self)
+        for name in ("weight", "feature_matching"):
+            if getattr(self, name) > 0:
+                value = f"distillation.{name} is {getattr(self, name):g}"
+                raise RecipeError(f"{value}, but the recipe names no teacher to learn from (distillation.teacher)")
+        return None
+
+    def name_parts(self) -> list[str]:
+        parts = []
+        if self.weight > 0:
+            softened = f"_t{self.temperature:g}" if self.temperature != DistillationSettings.temperature else ""
+            parts.append(f"kd{self.weight:g}{softened}")
+        if self.feature_matching > 0:
+            parts.append(f"fm{self.feature_matching:g}")
+        return parts
+
+    def setting(self) -> dict[str, Any]:
+        if not self.teacher:
+            return {}
+        return {
+            "teacher": self.teacher,
+            "distillation": self.weight,
+            "temperature": self.temperature,
+            "feature_matching": self.feature_matching,
+        }
+
+    def without_places(self) -> DistillationSettings:
+        return replace(self, teacher=Path(self.teacher).name)
+
+
+class Distillation(Method):
+    """What the teacher answers, mixed into the loss of the labels.
+
+    Attributes:
+        teacher: a finished run's model in evaluation mode, where the student lies.
+        digest: SHA-256 of that run's state; a run goes on with this teacher only, wherever it lies.
+    """
+
+    teacher: Model
     digest: str
 
+    def __init__(self, settings: DistillationSettings) -> None:
+        self.settings = settings
 
-def load_teacher(recipe: Recipe, dataset: Dataset, student: Model) -> Teacher | None:
-    """The teacher that a recipe names, where the student lies; None where it names none.
+    def begin(self, run: Run) -> None:
+        """Load the teacher.
 
-    Raises:
-        RecipeError: a loss that needs a teacher without one, a run that is missing, unfinished or made for other
-            images or classes, or maps to be matched that differ in shape.
-    """
-    if not recipe.teacher:
-        for name in ("distillation", "feature_matching"):
-            if getattr(recipe, name) > 0:
-                raise RecipeError(f"{name} is {getattr(recipe, name):g}, but the recipe names no teacher to learn from")
-        return None
-    try:
-        checkpoint = load_checkpoint(recipe.teacher)
-        model = model_of_checkpoint(checkpoint, dataset.image_shape, dataset.classes)
-    except CheckpointError as error:
-        raise RecipeError(f"{recipe.teacher} cannot be the teacher: {error}") from error
-    ours, theirs = student.topology.stage_ends(), model.topology.stage_ends()
-    if recipe.feature_matching > 0 and list(ours.values()) != list(theirs.values()):
-        raise RecipeError(
-            f"feature_matching compares the last maps of equal stages, and those of teacher {recipe.teacher} have "
-            f"{_told(theirs)}, those of the student {_told(ours)}"
-        )
-    _fold_norms(model)
-    return Teacher(model.requires_grad_(False).to(student.zero_point.device), state_digest(checkpoint.model))
+        Raises:
+            RecipeError: a run that is missing, unfinished or made for other images or classes, or maps to be matched
+                that differ in shape.
+        """
+        topology, place = run.model.topology, self.settings.teacher
+        classifier = topology.nodes[-1]
+        assert isinstance(classifier, ClassifierNode)
+        try:
+            checkpoint = load_checkpoint(place)
+            teacher = model_of_checkpoint(checkpoint, topology.image, classifier.outputs)
+        except CheckpointError as error:
+            raise RecipeError(f"{place} cannot be the teacher: {error}") from error
+        ours, theirs = topology.stage_ends(), teacher.topology.stage_ends()
+        if self.settings.feature_matching > 0 and list(ours.values()) != list(theirs.values()):
+            raise RecipeError(
+                f"feature_matching compares the last maps of equal stages, and those of teacher {place} have "
+                f"{_told(theirs)}, those of the student {_told(ours)}"
+            )
+        self._ends = list(zip(ours, theirs, strict=False))
+        _fold_norms(teacher)
+        self.teacher = teacher.requires_grad_(False).to(run.model.zero_point.device)
+        self.digest = state_digest(checkpoint.model)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        if state.get("teacher", "") != self.digest:
+            raise RecipeError(
+                f"the run was begun with another teacher than {self.settings.teacher}; choose another run folder"
+            )
+
+    def loss(self, step: Step, loss: Tensor) -> Tensor:
+        how = self.settings
+        if how.weight == 0 and how.feature_matching == 0:
+            return loss
+        taught = step.maps_of(self.teacher)
+        if how.weight > 0:
+            loss = distilled(loss, step.logits, logits_of(taught), how.weight, how.temperature)
+        if how.feature_matching > 0:
+            differences = [map_difference(step.maps[ours], taught[theirs]) for ours, theirs in self._ends]
+            loss = loss + how.feature_matching * torch.stack(differences).mean()
+        return loss
+
+    def state(self) -> dict[str, Any]:
+        return {"teacher": self.digest}
+
+    def summary(self) -> dict[str, Any]:
+        return {"teacher_digest": self.digest}
 
 
 def _fold_norms(model: Model) -> None:
@@ -99,28 +184,3 @@ def map_difference(ours: Tensor, theirs: Tensor) -> Tensor:
     """
     normal = [functional.normalize(maps.float().flatten(1), dim=1) for maps in (ours, theirs)]
     return (normal[0] - normal[1]).square().sum(dim=1).mean()
-
-
-def loss_with_teacher(
-    recipe: Recipe, loss: Tensor, model: Model, maps: Mapping[str, Tensor], teacher: Teacher, images: Tensor
-) -> Tensor:
-    """The loss of the labels, mixed with what the recipe wants learnt from the teacher.
-
-    Args:
-        loss: mean loss of the labels.
-        model: the student.
-        maps: its maps of these images, by name, logits last.
-        images: what both see, ``(B, C, H, W)``.
-    """
-    if recipe.distillation == 0 and recipe.feature_matching == 0:
-        return loss
-    with torch.no_grad(), torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
-        taught = teacher.model.maps(images)
-    if recipe.distillation > 0:
-        logits, teacher_logits = (list(every.values())[-1].float() for every in (maps, taught))
-        loss = distilled(loss, logits, teacher_logits, recipe.distillation, recipe.temperature)
-    if recipe.feature_matching > 0:
-        ends = zip(model.topology.stage_ends(), teacher.model.topology.stage_ends(), strict=True)
-        differences = [map_difference(maps[ours], taught[theirs]) for ours, theirs in ends]
-        loss = loss + recipe.feature_matching * torch.stack(differences).mean()
-    return loss

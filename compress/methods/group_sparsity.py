@@ -1,4 +1,4 @@
-"""What of a model's grouped layers is zero, counted the one way for every method.
+"""PE groups of latent weights: their norms, and which are zero, counted the one way for every method.
 
 In a ternary model a weight is zero where its trit is. In a full-precision one that group lasso prunes, groups are
 pulled towards zero without ever reaching it: there a group is kept whole when one of its weights exceeds the threshold
@@ -12,13 +12,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from tritforge.compress.layers.ternary import ternary_scale, to_trits
-from tritforge.compress.methods.weight_penalty_clipping import grouped
 from tritforge.compress.models.model import Model
+from tritforge.network.pe_groups import channels_per_group
 
 Bitmaps = dict[str, NDArray[np.bool_]]
 """By grouped layer, which of its PE groups ``(N, G)`` are present."""
+
+
+def grouped(weights: Tensor, group_channels: int) -> Tensor:
+    """Weights ``(N, C, K, K)`` as ``(N, G, lanes)``: one row per PE group, a ragged last group padded with zeros.
+
+    Kernels above 3x3, which no PE takes, are grouped by ``C_g`` channels too, as dissertation 2.2.3 defines a group.
+    """
+    outputs, channels, kernel, _ = weights.shape
+    per_group = group_channels if kernel > 3 else channels_per_group(kernel, group_channels)
+    missing = -channels % per_group
+    if missing:
+        weights = functional.pad(weights, (0, 0, 0, 0, 0, missing))
+    return weights.reshape(outputs, (channels + missing) // per_group, per_group * kernel * kernel)
+
+
+def group_norms(weights: Tensor, group_channels: int) -> Tensor:
+    """Euclidean norms ``(N, G)`` of the PE groups, in fp32; the gradient at an all-zero group is 0."""
+    squares = grouped(weights.float(), group_channels).square().sum(dim=2)
+    zero = squares == 0
+    # sqrt has an infinite slope at 0; a zero group takes the constant branch, whose gradient is 0.
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, squares).sqrt())
 
 
 @torch.no_grad()

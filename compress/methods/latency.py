@@ -35,7 +35,7 @@ class StructureCycles:
     def __init__(self, model: Model, group_channels: int) -> None:
         refusal = model.why_not_integer()
         if refusal is not None:
-            raise RecipeError(f"latency_target needs a network for the accelerator, and {refusal}")
+            raise RecipeError(f"target_pruning.cycles needs a network for the accelerator, and {refusal}")
         self._model, self._group_channels = model, group_channels
         parameters = AcceleratorParameters(group_channels=group_channels, activation_bits=model.activation_bits)
         self.every_group = every_group(model, group_channels)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tritforge.compress.methods.group_sparsity import Bitmaps, every_group, present_groups
+from tritforge.compress.engine.method import Run
+from tritforge.compress.methods.group_sparsity import Bitmaps, every_group, group_norms, present_groups
 from tritforge.compress.methods.latency import StructureCycles, cycles_of_a_group
-from tritforge.compress.methods.weight_penalty_clipping import group_norms
-from tritforge.compress.models.model import Model
-from tritforge.compress.run.recipe import Recipe
+from tritforge.compress.methods.settings import Settings
+from tritforge.compress.methods.weight_penalty_clipping import Steering, WeightPenaltyClipping
+from tritforge.compress.run.keys import key
 from tritforge.errors import RecipeError
 from tritforge.network.pe_groups import channels_per_group
 
@@ -39,46 +41,84 @@ FARTHEST = 2.0
 """Lambda stays within this factor of the recipe's: more of it disturbs the groups that stay, and laggards are cut."""
 
 
-def target_pruning(recipe: Recipe, model: Model, steps: int) -> TargetPruning | None:
-    """The pruning to the recipe's target; None where it names none.
+@dataclass(frozen=True)
+class TargetPruningSettings(Settings):
+    """The recipe's target, one of two.
 
-    Args:
-        recipe: with ``latency_target`` or ``zero_group_target`` above 0, or neither.
-        model: as initialised.
-        steps: of the whole training.
+    Attributes:
+        cycles: an image on the accelerator; 0 for no such target.
+        weighting: whether a layer's penalty is weighted by the ``cycles`` of its groups, or all are ``uniform``.
+        zero_groups: part of the grouped layers' groups; 0 for no such target.
+    """
+
+    table = "target_pruning"
+
+    cycles: float = key(0.0, at_least=0)
+    weighting: str = key("cycles", one_of=("cycles", "uniform"))
+    zero_groups: float = key(0.0, at_least=0, below=1)
+
+    def method(self) -> TargetPruning | None:
+        if self.cycles > 0 and self.zero_groups > 0:
+            raise RecipeError(
+                "target_pruning.cycles and target_pruning.zero_groups are both above 0; a training can have one of them"
+            )
+        return TargetPruning(self) if self.cycles > 0 or self.zero_groups > 0 else None
+
+    def name_parts(self) -> list[str]:
+        cycles = [f"t{self.cycles:g}_{self.weighting}"] if self.cycles > 0 else []
+        return [*cycles, f"z{self.zero_groups:g}"] if self.zero_groups > 0 else cycles
+
+    def setting(self) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        if self.cycles > 0:
+            told |= {"latency_target": self.cycles, "latency_weighting": self.weighting}
+        if self.zero_groups > 0:
+            told["zero_group_target"] = self.zero_groups
+        return told
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What a structure is to cost.
+
+    Attributes:
+        cost_of: the cost of a structure.
+        target: what it is to come down to, below the cost of every group.
+        every: the structure with every group.
+        weights: by grouped layer, how willingly one of its groups is given up.
+    """
+
+    cost_of: Callable[[Bitmaps], float]
+    target: float
+    every: Bitmaps
+    weights: Mapping[str, float]
+
+
+def group_goal(run: Run, zero_groups: float) -> Goal:
+    """A part of the groups is to be zero. Groups of filters that have many are given up more willingly."""
+    every = every_group(run.model, run.group_channels)
+    # A group is one of G that make up a filter: the fewer, the more of its channel is lost with it.
+    groups_of_a_filter = {name: float(bitmap.shape[1]) for name, bitmap in every.items()}
+    return Goal(_count, (1 - zero_groups) * _count(every), every, groups_of_a_filter)
+
+
+def latency_goal(run: Run, cycles: float, weighting: str) -> Goal:
+    """An image is to take so many cycles.
 
     Raises:
-        RecipeError: both targets, a target out of reach, no penalty to begin with, or a latency of a model that is not
-            exported.
+        RecipeError: cycles out of reach, or a model that is not exported.
     """
-    if recipe.latency_target > 0 and recipe.zero_group_target > 0:
-        raise RecipeError("latency_target and zero_group_target are both above 0; a training can have one of them")
-    for name in ("latency_target", "zero_group_target"):
-        if getattr(recipe, name) > 0 and recipe.penalty == 0:
-            raise RecipeError(f"{name} needs a penalty above 0, the lambda that it begins with")
-    if recipe.latency_target > 0:
-        return _to_latency(recipe, model, steps)
-    if recipe.zero_group_target > 0:
-        every = every_group(model, recipe.group_channels)
-        target = (1 - recipe.zero_group_target) * _count(every)
-        # A group is one of G that make up a filter: the fewer, the more of its channel is lost with it.
-        groups_of_a_filter = {name: float(bitmap.shape[1]) for name, bitmap in every.items()}
-        return TargetPruning(recipe, model, steps, _count, target, every, groups_of_a_filter)
-    return None
-
-
-def _to_latency(recipe: Recipe, model: Model, steps: int) -> TargetPruning:
-    structure = StructureCycles(model, recipe.group_channels)
+    structure = StructureCycles(run.model, run.group_channels)
     every = structure.every_group
     dense = structure(every)
     least = structure({name: np.zeros_like(bitmap) for name, bitmap in every.items()})
-    if not least <= recipe.latency_target < dense:
+    if not least <= cycles < dense:
         raise RecipeError(
-            f"latency_target is {recipe.latency_target:g}; this network takes from {math.ceil(least):,} cycles an "
+            f"target_pruning.cycles is {cycles:g}; this network takes from {math.ceil(least):,} cycles an "
             f"image with every group empty to {math.floor(dense):,} with none"
         )
-    weights = cycles_of_a_group(structure) if recipe.latency_weighting == "cycles" else None
-    return TargetPruning(recipe, model, steps, structure, recipe.latency_target, every, weights)
+    alike = dict.fromkeys(every, 1.0)
+    return Goal(structure, cycles, every, cycles_of_a_group(structure) if weighting == "cycles" else alike)
 
 
 def most_within(cost_at: Callable[[int], float], limit: float, least: float, whole: tuple[int, float]) -> int:
@@ -116,45 +156,40 @@ def _count(bitmaps: Bitmaps) -> float:
     return float(sum(int(bitmap.sum()) for bitmap in bitmaps.values()))
 
 
-class TargetPruning:
-    """What a run with a target keeps beside its weights.
+class TargetPruning(Steering):
+    """Lambda and the cut groups on the way to a target; lambda begins at the penalty of the recipe.
 
     Attributes:
         factors: by grouped layer, what its penalty is multiplied with; 1 in the mean over groups.
-        penalty: lambda; see :attr:`strength`.
+        level: lambda; see :attr:`strength`.
         cost: of the groups present at the last look.
         cut_groups: non-zero groups that were cut.
-
-    Args:
-        recipe: lambda to begin with and ``group_channels``.
-        model: as initialised.
-        steps: of the whole training.
-        cost_of: the cost of a structure.
-        target: what it is to come down to, below the cost of every group.
-        every: the structure with every group.
-        weights: by grouped layer, how willingly one of its groups is given up; alike by default.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        model: Model,
-        steps: int,
-        cost_of: Callable[[Bitmaps], float],
-        target: float,
-        every: Bitmaps,
-        weights: dict[str, float] | None = None,
-    ) -> None:
-        self._model, self._group_channels = model, recipe.group_channels
-        self._cost_of, self._target, self._steps = cost_of, target, steps
-        self._dense = cost_of(every)
-        self._least = cost_of({name: np.zeros_like(bitmap) for name, bitmap in every.items()})
-        costs = weights or dict.fromkeys(every, 1.0)
-        mean = sum(costs[name] * every[name].size for name in every) / sum(bitmap.size for bitmap in every.values())
-        self.factors = {name: cost / mean for name, cost in costs.items()}
-        self.penalty, self.cost, self.cut_groups = recipe.penalty, self._dense, 0
-        self._begun, self._deviation = recipe.penalty, 0.0
-        self._settled = False
+    def __init__(self, settings: TargetPruningSettings) -> None:
+        self.settings = settings
+
+    def begin(self, run: Run) -> None:
+        clipping = run.other(WeightPenaltyClipping)
+        if clipping is None:
+            target = "cycles" if self.settings.cycles > 0 else "zero_groups"
+            raise RecipeError(
+                f"target_pruning.{target} needs a weight_penalty_clipping.penalty above 0, the lambda it begins with"
+            )
+        if self.settings.cycles > 0:
+            goal = latency_goal(run, self.settings.cycles, self.settings.weighting)
+        else:
+            goal = group_goal(run, self.settings.zero_groups)
+        self._model, self._group_channels, self._steps = run.model, run.group_channels, run.steps
+        self._cost_of, self._target, every = goal.cost_of, goal.target, goal.every
+        self._dense = goal.cost_of(every)
+        self._least = goal.cost_of({name: np.zeros_like(bitmap) for name, bitmap in every.items()})
+        groups = sum(bitmap.size for bitmap in every.values())
+        mean = sum(goal.weights[name] * every[name].size for name in every) / groups
+        self.factors = {name: weight / mean for name, weight in goal.weights.items()}
+        self._begun = self.level = clipping.settings.penalty
+        self.cost, self.cut_groups = self._dense, 0
+        self._deviation, self._settled = 0.0, False
         self._shapes = {name: bitmap.shape for name, bitmap in every.items()}
         self._kept: dict[str, Tensor] = {}
 
@@ -164,12 +199,11 @@ class TargetPruning:
 
         A group that is empty seldom returns, so that what is pulled too far stays there.
         """
-        return self.penalty if self._deviation > 0 else 0.0
+        return self.level if self._deviation > 0 else 0.0
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
         return {
-            "penalty": self.penalty,
+            "penalty": self.level,
             "cost": self.cost,
             "cut_groups": self.cut_groups,
             "deviation": self._deviation,
@@ -178,10 +212,16 @@ class TargetPruning:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`state`."""
-        self.penalty, self.cost, self.cut_groups = (state[name] for name in ("penalty", "cost", "cut_groups"))
+        self.level, self.cost, self.cut_groups = (state[name] for name in ("penalty", "cost", "cut_groups"))
         self._deviation, self._settled = state["deviation"], state["settled"]
         self._kept = {name: kept.to(self._model.zero_point.device) for name, kept in state["kept"].items()}
+
+    def figures(self) -> dict[str, float]:
+        return {"lambda": self.level} | ({"cycles": self.look()} if self.settings.cycles > 0 else {})
+
+    def summary(self) -> dict[str, Any]:
+        cycles = {"predicted_cycles": self.look()} if self.settings.cycles > 0 else {}
+        return {**cycles, "cut_groups": self.cut_groups}
 
     @torch.no_grad()
     def look(self) -> float:
@@ -190,14 +230,14 @@ class TargetPruning:
         return self.cost
 
     @torch.no_grad()
-    def after_step(self, step: int) -> None:
+    def after_step(self, done: int) -> None:
         """Cut groups stay cut; at some steps lambda moves and laggards are cut, at one the structure is settled."""
         self._hold()  # before anything is looked at: the step has moved the weights of cut groups too
         if not self._settled:
-            if step >= SETTLED * self._steps:
+            if done >= SETTLED * self._steps:
                 self._settle()
-            elif step % max(1, self._steps // CHECKS) == 0:
-                self._check(step / self._steps)
+            elif done % max(1, self._steps // CHECKS) == 0:
+                self._check(done / self._steps)
 
     def _hold(self) -> None:
         """Set the weights of cut groups to zero."""
@@ -211,8 +251,8 @@ class TargetPruning:
         to_save = self._dense - self._target
         wanted = min(1.0, max(0.0, (done - BEGUN) / (REACHED - BEGUN)))
         deviation = wanted - (self._dense - self.look()) / to_save
-        moved = self.penalty * math.exp(GAIN * deviation + DAMPING * (deviation - self._deviation))
-        self.penalty = min(self._begun * FARTHEST, max(self._begun / FARTHEST, moved))
+        moved = self.level * math.exp(GAIN * deviation + DAMPING * (deviation - self._deviation))
+        self.level = min(self._begun * FARTHEST, max(self._begun / FARTHEST, moved))
         self._deviation = deviation
         if deviation > LAG:
             there, order = self._by_worth()
@@ -223,7 +263,7 @@ class TargetPruning:
     def _settle(self) -> None:
         there, order = self._by_worth()
         self._keep(self._chosen(order[: self._most(order, self._target)]), there)
-        self.penalty, self._settled = 0.0, True
+        self.level, self._settled = 0.0, True
 
     def _by_worth(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Which groups of all layers are present, and the places of those not cut: first the largest for their cost.

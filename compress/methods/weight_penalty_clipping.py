@@ -7,34 +7,97 @@ the naive combination of eq. 2.5. Groups are the PE groups of :mod:`tritforge.ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from tritforge.network.pe_groups import channels_per_group
+from tritforge.compress.engine.method import Method, Run, Step
+from tritforge.compress.methods.group_sparsity import group_norms, prune_groups
+from tritforge.compress.methods.settings import Settings
+from tritforge.compress.run.keys import key
 
 
-def grouped(weights: Tensor, group_channels: int) -> Tensor:
-    """Weights ``(N, C, K, K)`` as ``(N, G, lanes)``: one row per PE group, a ragged last group padded with zeros.
+@dataclass(frozen=True)
+class WeightPenaltyClippingSettings(Settings):
+    """The recipe's choice of the penalty.
 
-    Kernels above 3x3, which no PE takes, are grouped by ``C_g`` channels too, as dissertation 2.2.3 defines a group.
+    Attributes:
+        penalty: lambda; 0 for none.
+        clipping: ``a`` of eq. 2.7.
     """
-    outputs, channels, kernel, _ = weights.shape
-    per_group = group_channels if kernel > 3 else channels_per_group(kernel, group_channels)
-    missing = -channels % per_group
-    if missing:
-        weights = functional.pad(weights, (0, 0, 0, 0, 0, missing))
-    return weights.reshape(outputs, (channels + missing) // per_group, per_group * kernel * kernel)
+
+    table = "weight_penalty_clipping"
+
+    penalty: float = key(0.0, at_least=0)
+    clipping: float = key(math.inf, at_least=0, infinite=True)
+
+    @property
+    def prunes(self) -> bool:
+        return self.penalty > 0
+
+    def method(self) -> WeightPenaltyClipping | None:
+        return WeightPenaltyClipping(self) if self.penalty > 0 else None
+
+    def name_parts(self) -> list[str]:
+        if self.penalty == 0:
+            return []
+        clipped = [f"c{self.clipping:g}"] if math.isfinite(self.clipping) else []
+        return [f"l{_scientific(self.penalty)}", *clipped]
+
+    def setting(self) -> dict[str, Any]:
+        return {"penalty": self.penalty, "clipping": self.clipping if math.isfinite(self.clipping) else None}
 
 
-def group_norms(weights: Tensor, group_channels: int) -> Tensor:
-    """Euclidean norms ``(N, G)`` of the PE groups, in fp32; the gradient at an all-zero group is 0."""
-    squares = grouped(weights.float(), group_channels).square().sum(dim=2)
-    zero = squares == 0
-    # sqrt has an infinite slope at 0; a zero group takes the constant branch, whose gradient is 0.
-    return torch.where(zero, 0.0, torch.where(zero, 1.0, squares).sqrt())
+class Steering(Method):
+    """A method that says how hard the penalty pulls.
+
+    Attributes:
+        factors: by grouped layer, what its part of the penalty is multiplied with.
+    """
+
+    factors: dict[str, float]
+
+    @property
+    def strength(self) -> float:
+        """What the penalty counts with now, instead of lambda."""
+        raise NotImplementedError
+
+
+class WeightPenaltyClipping(Method):
+    """The penalty on all grouped layers; in full precision, what it brought below the threshold is zero at the end."""
+
+    def __init__(self, settings: WeightPenaltyClippingSettings) -> None:
+        self.settings = settings
+
+    def begin(self, run: Run) -> None:
+        self._model, self._group_channels = run.model, run.group_channels
+        self._steering = run.other(Steering)
+
+    def penalty(self, step: Step) -> Tensor:
+        layers = self._model.ternary_layers()
+        weights = [layer.weight for layer in layers.values()]
+        strength, factors = self.settings.penalty, None
+        if self._steering is not None:
+            strength, factors = self._steering.strength, [self._steering.factors[name] for name in layers]
+        return strength * weight_penalty(weights, self.settings.clipping, self._group_channels, factors)
+
+    def finish(self) -> None:
+        if self._model.precision == "float":
+            prune_groups(self._model, self._group_channels)
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        if math.isinf(self.settings.clipping):
+            return {}
+        thresholds = {}
+        for name, layer in self._model.ternary_layers().items():
+            norms = group_norms(layer.weight, self._group_channels)
+            thresholds[f"delta.{name}"] = float(clipping_threshold(norms, self.settings.clipping))
+        return thresholds
 
 
 def clipping_threshold(norms: Tensor, coefficient: float) -> Tensor:
@@ -60,3 +123,8 @@ def weight_penalty(
         summed = clipped.sum() if factors is None else factors[index] * clipped.sum()
         total = total.to(clipped.device) + summed
     return total
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

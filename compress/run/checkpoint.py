@@ -6,12 +6,13 @@ import io
 import os
 import pickle
 import platform
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tritforge.compress.run.old_keys import states_of_methods
 from tritforge.compress.run.recipe import Recipe, replace_values
 from tritforge.compress.run.run_folder import CHECKPOINT_FILE
 from tritforge.compress.run.workers import workers_around
@@ -42,8 +43,7 @@ class Checkpoint:
         finished: whether training has ended and batch-norm statistics are final.
         network_digest: digest of the integer network exported from these latent weights, once there is one.
         frozen: by layer, the deployed threshold and scale, once a partial update has moved weights under them.
-        pruning: state of :class:`tritforge.compress.methods.target_pruning.TargetPruning`; empty without a target.
-        teacher: digest of the state of the run that is learnt from; empty without one.
+        methods: by name, the state of each method.
     """
 
     recipe: Recipe
@@ -58,8 +58,7 @@ class Checkpoint:
     finished: bool = False
     network_digest: str = ""
     frozen: dict[str, tuple[float, float]] = field(default_factory=dict)
-    pruning: dict[str, Any] = field(default_factory=dict)
-    teacher: str = ""
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def environment() -> dict[str, Any]:
@@ -91,7 +90,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
     """
     content = {item.name: getattr(checkpoint, item.name) for item in fields(Checkpoint)}
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **content, "recipe": asdict(checkpoint.recipe)}, buffer)
+    torch.save({"format": FORMAT, **content, "recipe": checkpoint.recipe.values()}, buffer)
     atomic_write(path, buffer.getvalue())
 
 
@@ -119,4 +118,5 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if missing:
         raise CheckpointError(f"checkpoint {target} lacks {', '.join(sorted(missing))}")
     content["recipe"] = replace_values(Recipe(), content["recipe"], f"checkpoint {target}")
+    content.setdefault("methods", states_of_methods(content))
     return Checkpoint(**{item.name: content[item.name] for item in fields(Checkpoint) if item.name in content})

@@ -14,9 +14,12 @@ from typing import Any
 
 from tritforge.compress.data.dataset import Dataset, Split, hold_out, join
 from tritforge.compress.data.sources import load_dataset
+from tritforge.compress.engine.batches import steps_per_epoch
+from tritforge.compress.methods.settings import with_settings
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.run.recipe import Recipe, load_recipe
 from tritforge.compress.studies.recorded_pieces import Pieces, record_pieces
-from tritforge.compress.training.train import steps_per_epoch, train
+from tritforge.compress.training.train import train
 from tritforge.results import Result
 
 RECIPE = "digits_ternary"
@@ -52,7 +55,8 @@ def with_equal_steps(recipe: Recipe, usual: Dataset, data: Dataset) -> Recipe:
 
 def measure(penalty: float, clipping: float, seed: int, runs: Path) -> dict[str, Any]:
     """Train one candidate on one hold-out; a training that was interrupted goes on."""
-    recipe = load_recipe(RECIPE, [f"penalty={penalty}", f"clipping={clipping}", f"seed={seed}"])
+    recipe = load_recipe(RECIPE, [f"seed={seed}"])
+    recipe = with_settings(recipe, WeightPenaltyClippingSettings(penalty, clipping))
     usual = load_dataset(recipe.dataset, recipe.data_folder, recipe.validation_fraction)
     data = held_out(usual, seed)
     recipe = with_equal_steps(recipe, usual, data)

@@ -12,9 +12,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from tritforge.compress.engine.step import Batch, Computation, Learner
+from tritforge.compress.methods.chosen import begun_methods
+from tritforge.compress.methods.settings import with_settings
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.recipe import Recipe
-from tritforge.compress.training.train import make_optimizer, training_step
+from tritforge.compress.training.train import make_optimizer
 from tritforge.samples.resnet_network import IMAGE, IMAGE_ZERO
 
 CLASSES = 10
@@ -65,11 +69,19 @@ def step_recipes(
         channels_last=channels_last,
         fused=fused,
     )
-    a8 = replace(plain, precision="ternary", penalty=5e-4, clipping=1.2)
+    a8 = with_settings(replace(plain, precision="ternary"), WeightPenaltyClippingSettings(5e-4, 1.2))
     kinds = {"plain": plain, "ternary": replace(a8, end_layers="float", activation_bits=32), "ternary_a8": a8}
     if not fused:
         return kinds
     return kinds | {f"{kind}{UNFUSED}": replace(recipe, fused=False) for kind, recipe in kinds.items()}
+
+
+def learner_of(recipe: Recipe) -> Learner:
+    """A fresh model of the recipe that learns at one rate, with the recipe's methods."""
+    model = build_model(recipe, IMAGE, CLASSES, IMAGE_ZERO)
+    methods = begun_methods(recipe, model, 1)
+    optimizer = make_optimizer(recipe, model)
+    return Learner(model, optimizer, lambda step: recipe.learning_rate, methods, Computation.of(recipe))
 
 
 def bench_steps(
@@ -94,15 +106,12 @@ def bench_steps(
     torch.manual_seed(seed)
     images = torch.randint(0, 256, (first.batch_size, *IMAGE), dtype=torch.uint8)
     labels = torch.randint(0, CLASSES, (first.batch_size,))
-    runs = {}
-    for kind, recipe in recipes.items():
-        model = build_model(recipe, IMAGE, CLASSES, IMAGE_ZERO)
-        runs[kind] = recipe, model, make_optimizer(recipe, model)
-    seconds: dict[str, list[float]] = {kind: [] for kind in runs}
+    learners = {kind: learner_of(recipe) for kind, recipe in recipes.items()}
+    seconds: dict[str, list[float]] = {kind: [] for kind in recipes}
     for turn in range(WARM_UP + repeats):
-        for kind, (recipe, model, optimizer) in runs.items():
+        for kind, learner in learners.items():
             began = time.perf_counter()
-            training_step(recipe, model, optimizer, recipe.learning_rate, images, labels)
+            learner.take_step(turn, Batch(images, labels))
             if turn >= WARM_UP:
                 seconds[kind].append(time.perf_counter() - began)
             if advance is not None:

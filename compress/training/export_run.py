@@ -11,6 +11,7 @@ from tritforge.compress.data.dataset import Dataset
 from tritforge.compress.data.sources import load_dataset
 from tritforge.compress.export.agreement import Agreement, compare
 from tritforge.compress.export.export import export_network
+from tritforge.compress.methods.chosen import without_places
 from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import model_of_checkpoint
@@ -68,7 +69,7 @@ def export_run(folder: str | Path, path: str | Path | None = None, data_folder: 
     )
     provenance = {
         # A teacher's run folder is none of a network's users' business; its name is.
-        "recipe": replace(recipe, teacher=Path(recipe.teacher).name).to_toml(),
+        "recipe": without_places(recipe).to_toml(),
         "dataset": dataset.name,
         "data_digest": dataset.digest(),
         "seed": recipe.seed,

@@ -72,5 +72,6 @@ def test_a_record_of_another_run_is_told(records: Path, capsys: pytest.CaptureFi
     clipped.write_bytes((records / "resnet20-ternary-a32-e20-one_cycle-s0.json").read_bytes())
     assert run(["report", "training"]) == 2
     assert (
-        f"{Path('reports/results/training') / clipped.name} records a run with penalty = 0.0" in capsys.readouterr().err
+        f"{Path('reports/results/training') / clipped.name} records a run with weight_penalty_clipping.penalty = 0.0"
+        in capsys.readouterr().err
     )

@@ -34,7 +34,8 @@ def train(
         ),
     ] = None,
     override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override any key, a method's as METHOD.KEY; may be repeated."),
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -42,24 +43,25 @@ def train(
 
     Several processes share each batch under torchrun --nproc-per-node 2 --no-python tritforge train ...
     """
-    from dataclasses import asdict
-
+    from tritforge.compress.methods.chosen import prunes
     from tritforge.compress.run.recipe import load_recipe, replace_values
     from tritforge.compress.run.workers import workers_around
     from tritforge.compress.training.train import recipe_dataset, remaining_steps
     from tritforge.compress.training.train import train as train_recipe
 
-    resolved = load_recipe(recipe, override or [])
-    given = {"seed": seed, "data_folder": data_folder}
-    chosen = {key: value for key, value in given.items() if value is not None}
-    resolved = replace_values(resolved, chosen, "the command line")
-    folder = run or Path("runs") / f"{Path(recipe).stem}-seed{resolved.seed}"
-    dataset = recipe_dataset(resolved)
     leads = workers_around().leads
-    shown = progress("training", remaining_steps(resolved, folder, dataset)) if leads else nullcontext()
-    with warnings.catch_warnings(record=True) as caught, shown as advance:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        done = train_recipe(resolved, folder, dataset=dataset, advance=advance)
+        resolved = load_recipe(recipe, override or [])
+        given = {"seed": seed, "data_folder": data_folder}
+        chosen = {key: value for key, value in given.items() if value is not None}
+        resolved = replace_values(resolved, chosen, "the command line")
+        zero_groups = prunes(resolved)
+        folder = run or Path("runs") / f"{Path(recipe).stem}-seed{resolved.seed}"
+        dataset = recipe_dataset(resolved)
+        shown = progress("training", remaining_steps(resolved, folder, dataset)) if leads else nullcontext()
+        with shown as advance:
+            done = train_recipe(resolved, folder, dataset=dataset, advance=advance)
     if not leads:
         return
     for warning in caught:
@@ -69,25 +71,23 @@ def train(
         typer.echo(f"resumed from step      {done.resumed_from}")
     if done.validation_accuracy is not None:
         typer.echo(f"validation accuracy    {done.validation_accuracy:.2f} %")
-    if resolved.precision == "ternary" or resolved.penalty > 0:
+    if zero_groups:
         typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
-    if done.cycles is not None:
-        typer.echo(f"predicted cycles       {done.cycles:,.0f} an image")
-    if done.checkpoint.pruning:
-        typer.echo(f"groups cut             {done.checkpoint.pruning['cut_groups']}")
+    for name, value in done.summary.items():
+        typer.echo(f"{name.replace('_', ' '):22} {value if isinstance(value, str) else f'{value:,}'}")
     metrics = {
         "epochs": resolved.epochs,
         "step_seconds": done.step_seconds,
         "validation_accuracy": done.validation_accuracy,
         "zero_group_fraction": done.zero_group_fraction,
         "resumed_from": done.resumed_from,
-        "teacher_digest": done.checkpoint.teacher,
+        **done.summary,
     }
-    if done.cycles is not None:
-        metrics["predicted_cycles"] = done.cycles
-    if done.checkpoint.pruning:
-        metrics["cut_groups"] = done.checkpoint.pruning["cut_groups"]
-    values = {key: value for key, value in asdict(resolved).items() if value != float("inf")}
     write_result(
-        context, json, metrics, arguments={"recipe_values": values}, seeds=[resolved.seed], data_digest=dataset.digest()
+        context,
+        json,
+        metrics,
+        arguments={"recipe": resolved.to_toml()},
+        seeds=[resolved.seed],
+        data_digest=dataset.digest(),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 FLOAT_BITS = 32
 """Width of activations that are not quantised."""
@@ -29,6 +30,7 @@ class Setting:
         distillation: part of the loss that comes from the teacher.
         temperature: of the logits compared.
         feature_matching: weight of the maps' difference.
+        further: what methods without a field here tell of their settings, by name.
     """
 
     method: str
@@ -47,3 +49,7 @@ class Setting:
     distillation: float | None = None
     temperature: float | None = None
     feature_matching: float | None = None
+    further: Mapping[str, float] | None = None
+
+
+SETTING_FIELDS = frozenset(entry.name for entry in fields(Setting))

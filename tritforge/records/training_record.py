@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tritforge.errors import ResultFileError
 from tritforge.records.history import History
 from tritforge.records.json_fields import from_json, to_json
 from tritforge.records.layers import LayerFigures, Place
-from tritforge.records.setting import Setting
+from tritforge.records.setting import SETTING_FIELDS, Setting
 from tritforge.results import Result
 
 COMMAND = "tritforge experiment run"
@@ -27,7 +27,6 @@ Figure = Literal[
 ]
 """Fields of a record that are one number, and have a mean over seeds."""
 
-_SETTING = frozenset(entry.name for entry in fields(Setting))
 _ARGUMENTS = ("run", "recipe")
 _OF_RESULT = ("data_digest", "seconds")
 
@@ -79,6 +78,7 @@ class TrainingRecord:
         trits: by layer, a string of ``-0+`` for each output channel.
         data_digest: of the data set.
         seconds: that training and evaluation took.
+        summary: what methods without a field here tell of the run, by name.
     """
 
     run: str
@@ -104,6 +104,7 @@ class TrainingRecord:
     trits: Mapping[str, tuple[str, ...]]
     data_digest: str
     seconds: float
+    summary: Mapping[str, float] | None = None
 
     def figure(self, name: Figure) -> float | None:
         """A number by its name."""
@@ -147,7 +148,7 @@ class TrainingRecord:
         own: dict[str, Any] = {}
         told: dict[str, Any] = {}
         for name, value in result.metrics.items():
-            (told if name in _SETTING else own)[name] = value
+            (told if name in SETTING_FIELDS else own)[name] = value
         if "history" in own:
             own["history"] = History.from_json(own["history"], file, "metrics.history")
         arguments = {name: from_json(str, result.arguments.get(name), file, f"arguments.{name}") for name in _ARGUMENTS}

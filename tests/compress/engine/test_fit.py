@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tritforge.compress.data.dataset import Split
 from tritforge.compress.engine.fit import fit
-from tritforge.compress.engine.method import Gradients, Method, Run, Step, begin_all, weight_names
+from tritforge.compress.engine.method import Gradients, Method, Run, Step, weight_names
 from tritforge.compress.engine.step import Batch, Computation, Learner
 from tritforge.compress.layers.ternary import ternary_scale
 from tritforge.compress.models.evaluation import track_scales
@@ -100,7 +100,7 @@ def test_masked_steps_and_what_is_gathered_are_those_of_a_loop_written_out():
             gathered[name] -= layer.weight.grad * (layer.weight.detach() - before[name])
 
     contributions, steps = Contributions(), []
-    begin_all(Run(ours, STEPS, SMALL.group_channels, {"gathered": contributions}))
+    contributions.begin(Run(ours, STEPS, SMALL.group_channels))
     again = torch.optim.SGD(latent_weights(ours), lr=1.0, momentum=0.9)
     learner = Learner(ours, again, rate, {"gathered": contributions}, Computation("evaluation"), half_free(ours))
     fit(learner, batches(), advance=steps.append)
@@ -131,9 +131,6 @@ class Recorder(Method):
     def __init__(self, calls: list[str], name: str, factor: float) -> None:
         self.calls, self.name, self.factor = calls, name, factor
 
-    def begin(self, run: Run) -> None:
-        self.calls.append(f"{self.name} begin")
-
     def loss(self, step: Step, loss: Tensor) -> Tensor:
         self.calls.append(f"{self.name} loss {step.number}")
         return self.factor * loss
@@ -154,12 +151,11 @@ def test_hooks_are_called_in_the_order_that_is_drawn_and_what_they_return_is_put
     calls: list[str] = []
     methods = {"a": Recorder(calls, "a", 2.0), "b": Recorder(calls, "b", 4.0)}
     model, plain = fresh_model(), fresh_model()
-    begin_all(Run(model, STEPS, SMALL.group_channels, methods))
     batch = next(batches())
     learner = Learner(model, torch.optim.SGD(model.parameters(), lr=0.0), rate, methods)
     losses = learner.take_step(7, batch)
     hooks = ("loss 7", "penalty 7", "edit", "after 8")
-    assert calls == ["a begin", "b begin", *(f"{name} {hook}" for hook in hooks for name in methods)]
+    assert calls == [f"{name} {hook}" for hook in hooks for name in methods]
     usual = Learner(plain, torch.optim.SGD(plain.parameters(), lr=0.0), rate).take_step(7, batch)
     assert losses.loss == 8 * usual.loss and losses.penalty == 6
     assert usual.penalty == 0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,10 @@ from tritforge.compress.experiments.plan import (
     run_name,
     with_seeds,
 )
+from tritforge.compress.methods.chosen import differences
+from tritforge.compress.methods.distillation import DistillationSettings
+from tritforge.compress.methods.settings import with_settings
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.run.recipe import load_recipe, parse_recipe, recipe_names
 from tritforge.errors import DataError, RecipeError
 
@@ -41,7 +45,7 @@ def test_names_stay_as_they_are() -> None:
     other = method_recipe("clipped", penalty=1.25e-4, clipping=2, group_channels=8, seed=3, validation_fraction=0.1)
     other = replace(other, activation_bits=8, end_layers="integer", end_layer_bits=5)
     assert run_name(other) == "resnet20-clipped-a8-l1.25e-4-c2-g8-ends_integer5-v0.1-e20-one_cycle-s3"
-    taught = replace(other, teacher="any", distillation=0.7, temperature=2.0, feature_matching=1.5)
+    taught = with_settings(other, DistillationSettings("any", 0.7, 2.0, 1.5))
     assert run_name(taught) == "resnet20-clipped-a8-l1.25e-4-c2-kd0.7_t2-fm1.5-g8-ends_integer5-v0.1-e20-one_cycle-s3"
     assert [run_name(run) for run in find_experiment("sparsity").runs] == [
         f"resnet20-{how}-{target}-{taught}e20-one_cycle-s{seed}"
@@ -77,7 +81,7 @@ def test_tables_share_runs() -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_teachers_are_full_precision_runs_of_table_3(schedule: str) -> None:
     runs = [run for one in experiments(schedule).values() for run in one.runs]
-    teachers = {run.teacher for run in runs} - {""}
+    teachers = {DistillationSettings.of(run).teacher for run in runs} - {""}
     assert [find_run(name) for name in teachers] == [experiments(schedule)["table3"].runs[0]]
     assert find_run(run_name(runs[-1])) == runs[-1]
     with pytest.raises(RecipeError, match="no experiment has a run 'resnet20'"):
@@ -90,8 +94,9 @@ def test_a_method_is_what_its_recipe_is(method: str, schedule: str) -> None:
     recipe = method_recipe(method, schedule=schedule)
     assert method_of(recipe) == method
     assert recipe.precision == ("float" if method in ("full precision", "pruning") else "ternary")
-    assert (recipe.penalty > 0) == (method in ("pruning", "naive", "clipped"))
-    assert math.isfinite(recipe.clipping) == (method == "clipped")
+    settings = WeightPenaltyClippingSettings.of(recipe)
+    assert (settings.penalty > 0) == (method in ("pruning", "naive", "clipped"))
+    assert math.isfinite(settings.clipping) == (method == "clipped")
     assert recipe.validation_fraction == 0
     if recipe.precision == "ternary":
         assert (recipe.activation_bits, recipe.end_layers) == (32, "float")
@@ -111,7 +116,7 @@ def test_the_full_precision_run_is_the_recipe_of_that_name() -> None:
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("cifar10")])
 def test_schedules_differ_in_nothing_but_the_schedule(name: str) -> None:
     other = load_recipe(name.removesuffix("_paper"))
-    changed = {one.name for one in fields(other) if getattr(other, one.name) != getattr(load_recipe(name), one.name)}
+    changed = {key for key, _, _ in differences(other, load_recipe(name))}
     assert changed <= {"epochs", "schedule", "learning_rate", "weight_decay", "threads", "validation_fraction"} | (
         {"activation_bits", "end_layers"} if "ternary" in name else set()
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from compress_samples import changed
 from experiment_samples import small_run, write_small_pack
 
 from tritforge.cli.main import run
@@ -21,8 +22,9 @@ from tritforge.compress.experiments.record import predicted_cycles, training_rec
 from tritforge.compress.experiments.recorded_runs import missing_runs, read_record, record_path, records_of_all_seeds
 from tritforge.compress.experiments.running import DatasetShelf, OutOfTimeError, do_run
 from tritforge.compress.export.export import export_network
-from tritforge.compress.methods.distillation import state_digest
+from tritforge.compress.methods.distillation import DistillationSettings, state_digest
 from tritforge.compress.methods.group_sparsity import zero_fraction, zero_group_fraction
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.models.evaluation import model_accuracy
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import build_model
@@ -57,7 +59,8 @@ def taught(pack: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, Recipe]
     teacher = small_run("full precision", pack)
     known = {"small": Experiment("small", "a teacher", (replace(teacher, dataset="cifar10", data_folder=""),))}
     monkeypatch.setattr("tritforge.compress.experiments.plan.experiments", lambda schedule: known)
-    return small_run("clipped", pack, teacher=run_name(teacher), distillation=0.5), teacher
+    keys = {"distillation.teacher": run_name(teacher), "distillation.weight": 0.5}
+    return small_run("clipped", pack, **keys), teacher
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -74,7 +77,8 @@ def test_every_method_is_recorded(method: str, pack: Path, tmp_path: Path) -> No
         3,
         32,
     )
-    assert told.penalty == recipe.penalty and told.clipping == (recipe.clipping if method == "clipped" else None)
+    settings = WeightPenaltyClippingSettings.of(recipe)
+    assert (told.penalty, told.clipping) == (settings.penalty, settings.clipping if method == "clipped" else None)
     assert record.compression == pytest.approx(
         32 / ((1 - record.zero_group_fraction) * (2 if recipe.precision == "ternary" else 32))
     )
@@ -186,18 +190,21 @@ def test_a_recorded_teacher_without_its_run_is_trained_and_keeps_its_record(
     assert path.read_bytes() == before and load_checkpoint(tmp_path / "runs" / run_name(teacher)).finished
     do(recipe, tmp_path)  # finished, and with the same teacher
     path.unlink()
-    assert load_checkpoint(tmp_path / "runs" / run_name(recipe)).recipe.teacher.endswith(run_name(teacher))
+    placed = load_checkpoint(tmp_path / "runs" / run_name(recipe)).recipe
+    assert DistillationSettings.of(placed).teacher.endswith(run_name(teacher))
     do(recipe, tmp_path)
     assert path.exists()
 
 
 def test_an_unknown_teacher_is_told_before_anything_is_written(taught: tuple[Recipe, Recipe], tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no experiment has a run 'nobody'$"):
-        do(replace(taught[0], teacher="nobody"), tmp_path)
+        do(changed(taught[0], {"distillation.teacher": "nobody"}), tmp_path)
     assert not any(tmp_path.iterdir())
     do(taught[0], tmp_path)
-    with pytest.raises(ResultFileError, match="records a run with teacher = 'residual3-full.*, not 'nobody'"):
-        missing_runs([replace(taught[0], teacher="nobody")], tmp_path / "results")
+    with pytest.raises(
+        ResultFileError, match="records a run with distillation.teacher = 'residual3-full.*, not 'nobody'"
+    ):
+        missing_runs([changed(taught[0], {"distillation.teacher": "nobody"})], tmp_path / "results")
 
 
 def test_a_deadline_far_away_does_not_stop(pack: Path, tmp_path: Path) -> None:
@@ -262,7 +269,7 @@ def test_a_latency_target_is_met_and_told(pack: Path, tmp_path: Path) -> None:
     whole = small_run("clipped", pack, activation_bits=8, end_layers="integer")
     every = predicted_cycles(export_network(_fresh(whole), whole.group_channels))
     assert every is not None
-    recipe = replace(whole, latency_target=0.9 * every)
+    recipe = changed(whole, {"target_pruning.cycles": 0.9 * every})
     do(recipe, tmp_path)
     record = read_record(tmp_path / "results", recipe)
     assert record is not None and record.predicted_cycles <= 0.9 * every

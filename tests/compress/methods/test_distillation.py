@@ -6,13 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from compress_samples import SMALL, small_digits
+from compress_samples import NO_PENALTY, SMALL, changed, small_digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from tritforge.compress.data.dataset import Split
-from tritforge.compress.methods.distillation import distilled, load_teacher, map_difference, state_digest
+from tritforge.compress.methods.chosen import begun_methods, settings_of
+from tritforge.compress.methods.distillation import DistillationSettings, distilled, map_difference, state_digest
+from tritforge.compress.methods.settings import with_settings
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.run.checkpoint import load_checkpoint, save_checkpoint
 from tritforge.compress.run.recipe import parse_recipe
@@ -69,7 +71,7 @@ def test_maps_are_compared_by_direction_alone():
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
-    recipe = replace(SHORT, precision="float", penalty=0.0, seed=7)
+    recipe = changed(SHORT, NO_PENALTY, precision="float", seed=7)
     return train(recipe, tmp_path_factory.mktemp("teacher"), dataset=small_digits())
 
 
@@ -78,8 +80,9 @@ def taught(tmp_path_factory, teacher):
     return train(recipe_with(teacher), tmp_path_factory.mktemp("taught"), dataset=small_digits())
 
 
-def recipe_with(run, **change):
-    return replace(SHORT, **({"teacher": str(run.folder), "distillation": 0.7, "feature_matching": 0.5} | change))
+def recipe_with(run, *, teacher=None, weight=0.7, feature_matching=0.5, **change):
+    settings = DistillationSettings(str(run.folder) if teacher is None else teacher, weight, 4.0, feature_matching)
+    return with_settings(replace(SHORT, **change), settings)
 
 
 def states_equal(ours, theirs) -> bool:
@@ -88,41 +91,40 @@ def states_equal(ours, theirs) -> bool:
 
 def test_a_teacher_answers_as_its_run_does_without_batch_norms(teacher):
     data = small_digits()
-    loaded = load_teacher(recipe_with(teacher), data, teacher.model)
-    assert loaded is not None
+    loaded = begun_methods(recipe_with(teacher), teacher.model, 1)["distillation"].teacher
     images = torch.from_numpy(data.test.images[:64])
     with torch.no_grad():
         for name, maps in teacher.model.maps(images).items():
-            assert torch.allclose(loaded.model.maps(images)[name], maps, atol=1e-4), name
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in loaded.model.modules())
+            assert torch.allclose(loaded.maps(images)[name], maps, atol=1e-4), name
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in loaded.modules())
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.model.modules())
 
 
 def test_a_fused_run_teaches_a_fused_one(tmp_path):
-    recipe = replace(SHORT, precision="float", penalty=0.0, seed=7, fused=True)
+    recipe = changed(SHORT, NO_PENALTY, precision="float", seed=7, fused=True)
     run = train(recipe, tmp_path / "teacher", dataset=small_digits())
     taught = train(recipe_with(run, fused=True), tmp_path / "taught", dataset=small_digits())
-    assert taught.checkpoint.finished and taught.checkpoint.teacher == state_digest(run.checkpoint.model)
+    assert taught.checkpoint.finished and taught.summary["teacher_digest"] == state_digest(run.checkpoint.model)
 
 
 def test_a_teacher_without_weight_changes_nothing(tmp_path, teacher):
     without = train(SHORT, tmp_path / "without", dataset=small_digits())
-    idle = recipe_with(teacher, distillation=0.0, feature_matching=0.0)
+    idle = recipe_with(teacher, weight=0.0, feature_matching=0.0)
     assert states_equal(train(idle, tmp_path / "idle", dataset=small_digits()), without)
 
 
-@pytest.mark.parametrize("change", [{"feature_matching": 0.0}, {"distillation": 0.0}])
+@pytest.mark.parametrize("change", [{"feature_matching": 0.0}, {"weight": 0.0}])
 def test_each_loss_reaches_the_weights_and_the_teacher_stays_as_it_was(tmp_path, teacher, taught, change):
     before = state_digest(load_checkpoint(teacher.folder).model)
     one = train(recipe_with(teacher, **change), tmp_path, dataset=small_digits())
     assert not states_equal(one, taught)
-    assert one.checkpoint.teacher == before == state_digest(load_checkpoint(teacher.folder).model)
+    assert one.summary["teacher_digest"] == before == state_digest(load_checkpoint(teacher.folder).model)
 
 
 def test_labels_do_not_matter_where_all_is_learnt_from_the_teacher(tmp_path, teacher):
     data = small_digits()
     wrong = replace(data, train=Split(data.train.images, (data.train.labels + 1) % 10))
-    recipe = recipe_with(teacher, distillation=1.0)
+    recipe = recipe_with(teacher, weight=1.0)
     right = train(recipe, tmp_path / "right", dataset=data)
     assert states_equal(train(recipe, tmp_path / "wrong", dataset=wrong), right)
 
@@ -141,7 +143,7 @@ def test_a_stopped_run_goes_on_with_its_teacher_wherever_it_lies_and_with_no_oth
     changed.model["stages.stem.conv.weight"] = changed.model["stages.stem.conv.weight"] + 1e-6
     save_checkpoint(tmp_path / "other" / CHECKPOINT_FILE, changed)
     other = recipe_with(teacher, teacher=str(tmp_path / "other"))
-    with pytest.raises(RecipeError, match="holds a run with another teacher than"):
+    with pytest.raises(RecipeError, match="begun with another teacher than"):
         train(other, tmp_path / "run", dataset=small_digits())
     shutil.copytree(teacher.folder, tmp_path / "moved")
     moved = recipe_with(teacher, teacher=str(tmp_path / "moved"))
@@ -161,8 +163,8 @@ def test_teachers_that_cannot_teach_are_refused_and_nothing_is_written(tmp_path,
     unfinished = replace(load_checkpoint(teacher.folder), step=2, finished=False)
     save_checkpoint(tmp_path / "unfinished" / CHECKPOINT_FILE, unfinished)
     assert "cannot be the teacher: the checkpoint stands at step 2" in refusal(teacher=str(tmp_path / "unfinished"))
-    assert "distillation is 0.7, but the recipe names no teacher" in refusal(teacher="")
-    assert "feature_matching is 0.5, but the recipe names no" in refusal(teacher="", distillation=0.0)
+    assert "distillation.weight is 0.7, but the recipe names no teacher" in refusal(teacher="")
+    assert "distillation.feature_matching is 0.5, but the recipe names no" in refusal(teacher="", weight=0.0)
     stages = "have 16 channels at 1/1, 32 channels at 1/2, those of the student 16 channels at 1/1, 48 channels at 1/2"
     assert stages in refusal(widths=(16, 48))
     assert "cannot be the teacher: the checkpoint's weights do not fit" in refusal(classes=11)
@@ -184,8 +186,15 @@ def test_stages_of_deep_and_shallow_resnets_end_alike():
 
 
 @pytest.mark.parametrize(
-    "text", ["distillation = 1.1", "distillation = -0.1", "temperature = 0", "feature_matching = -1"]
+    ("text", "sentence"),
+    [
+        ("weight = 1.1", "distillation.weight is 1.1 in the recipe; the most is 1"),
+        ("weight = -0.1", "distillation.weight is -0.1 in the recipe; the least is 0"),
+        ("temperature = 0", "distillation.temperature is 0.0 in the recipe; it must be above 0"),
+        ("feature_matching = -1", "distillation.feature_matching is -1.0 in the recipe; the least is 0"),
+        ("teacher = 3", "distillation.teacher is 3 in the recipe; it takes a string"),
+    ],
 )
-def test_weights_out_of_range_are_refused(text):
-    with pytest.raises(RecipeError, match=text.split()[0]):
-        parse_recipe(text, "x")
+def test_weights_out_of_range_are_refused(text, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        settings_of(parse_recipe(f"[distillation]\n{text}", "x"))

@@ -7,14 +7,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from compress_samples import small_digits
+from compress_samples import NO_PENALTY, changed, small_digits
 from hypothesis import given
 from hypothesis import strategies as st
-from pruning_samples import LATENCY, TARGET, empty_groups, exported_cycles, model_of
+from pruning_samples import LATENCY, TARGET, empty_groups, exported_cycles, model_of, pruning_of
 
+from tritforge.compress.methods.chosen import begun_methods
 from tritforge.compress.methods.group_sparsity import present_groups
-from tritforge.compress.methods.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within, target_pruning
-from tritforge.compress.methods.weight_penalty_clipping import weight_penalty
+from tritforge.compress.methods.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings, weight_penalty
 from tritforge.compress.run.checkpoint import load_checkpoint
 from tritforge.compress.training.train import train
 from tritforge.errors import RecipeError
@@ -22,13 +23,13 @@ from tritforge.errors import RecipeError
 KINDS = ("cycles", "uniform")
 DEAR, CHEAP = "stage2.block1.conv2", "stage1.block1.conv2"
 """Their groups cost 2 cycles and 1: on these small maps other units than the array bound the first stage."""
-SPARSE = replace(LATENCY, latency_target=0.0, zero_group_target=0.6)
+SPARSE = changed(LATENCY, {"target_pruning.cycles": 0.0, "target_pruning.zero_groups": 0.6})
 
 
 @pytest.fixture(scope="module")
 def start():
     """State before training under both weightings."""
-    return {kind: target_pruning(replace(LATENCY, latency_weighting=kind), model_of(), 100) for kind in KINDS}
+    return {kind: pruning_of(changed(LATENCY, {"target_pruning.weighting": kind}), model_of(), 100) for kind in KINDS}
 
 
 def test_factors_are_one_in_the_mean_over_groups_and_larger_for_dear_layers(start):
@@ -56,7 +57,7 @@ def test_of_equal_norms_the_cut_takes_the_dear_ones():
     cut = {}
     for kind in KINDS:
         model = model_of()
-        pruning = target_pruning(replace(LATENCY, latency_weighting=kind), model, 100)
+        pruning = pruning_of(changed(LATENCY, {"target_pruning.weighting": kind}), model, 100)
         pruning.after_step(100)
         assert 0.97 * TARGET <= pruning.look() <= TARGET
         cut[kind] = {name: 1 - bitmap.mean() for name, bitmap in present_groups(model, 16).items()}
@@ -69,7 +70,7 @@ def test_the_cut_prefers_groups_that_are_zero_already_and_keeps_the_largest():
     model = model_of()
     empty_groups(model, 1, 0.4)
     before = present_groups(model, 16)
-    pruning = target_pruning(replace(LATENCY, latency_weighting="uniform"), model, 100)
+    pruning = pruning_of(changed(LATENCY, {"target_pruning.weighting": "uniform"}), model, 100)
     pruning.after_step(100)
     layer = model.ternary_layers()["stage2.block1.conv2"]
     after = present_groups(model, 16)
@@ -83,7 +84,7 @@ def test_the_cut_prefers_groups_that_are_zero_already_and_keeps_the_largest():
 
 @pytest.mark.parametrize(("deviation", "part"), [(0.1, 1), (0.0, 0), (-0.1, 0)])
 def test_nothing_is_pulled_on_the_line_or_below_it(deviation, part):
-    pruning = target_pruning(LATENCY, model_of(), 100)
+    pruning = pruning_of(LATENCY, model_of(), 100)
     pruning.load(pruning.state() | {"penalty": 0.7, "deviation": deviation})
     assert pruning.strength == part * 0.7
 
@@ -92,18 +93,18 @@ def test_nothing_is_pulled_on_the_line_or_below_it(deviation, part):
 def test_lambda_rises_while_too_many_cycles_are_left_and_falls_else_within_its_bounds(empty, direction):
     model = model_of()
     empty_groups(model, 0, empty)
-    pruning = target_pruning(LATENCY, model, 100)
-    strengths = [pruning.penalty]
+    pruning = pruning_of(LATENCY, model, 100)
+    strengths = [pruning.level]
     for step in range(20, 79):
         pruning.after_step(step)
-        strengths.append(pruning.penalty)
+        strengths.append(pruning.level)
     # Where laggards are cut in whole groups, cycles come to lie a little below the line that was asked for.
     assert all(after**direction > 0.97 * before**direction for before, after in pairwise(strengths))
     assert strengths[-1] ** direction > 1.5 * strengths[0] ** direction
-    bound = LATENCY.penalty * 2.0**direction
+    bound = WeightPenaltyClippingSettings.of(LATENCY).penalty * 2.0**direction
     pruning.load(pruning.state() | {"penalty": bound})
     pruning.after_step(79)
-    assert pruning.penalty == pytest.approx(bound)
+    assert pruning.level == pytest.approx(bound)
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=80), st.floats(-1, 1.2), st.floats(-0.5, 1.0))
@@ -129,7 +130,7 @@ def test_where_every_thing_costs_alike_two_tries_are_enough():
 @pytest.mark.parametrize("recipe", [LATENCY, SPARSE])
 def test_what_lags_behind_the_line_is_cut_at_once_and_no_more(recipe):
     model = model_of(recipe)
-    pruning = target_pruning(recipe, model, 1000)
+    pruning = pruning_of(recipe, model, 1000)
     dense = pruning.look()
     target = TARGET if recipe is LATENCY else 0.4 * dense
     for step in range(2, 800, 2):
@@ -143,9 +144,9 @@ def test_what_lags_behind_the_line_is_cut_at_once_and_no_more(recipe):
 
 def test_what_a_step_does_to_cut_groups_counts_for_nothing():
     model = model_of(SPARSE)
-    pruning = target_pruning(SPARSE, model, 1000)
+    pruning = pruning_of(SPARSE, model, 1000)
     pruning.after_step(400)
-    cut, cost, strength = pruning.cut_groups, pruning.look(), pruning.penalty
+    cut, cost, strength = pruning.cut_groups, pruning.look(), pruning.level
     assert cut > 0
     with torch.no_grad():
         for layer in model.ternary_layers().values():
@@ -154,14 +155,14 @@ def test_what_a_step_does_to_cut_groups_counts_for_nothing():
     line = (dense := sum(bitmap.size for bitmap in present_groups(model, 16).values())) * 0.6
     assert pruning.look() == cost - (pruning.cut_groups - cut)
     assert pruning.cut_groups - cut <= 1 + line * 0.002 / (REACHED - BEGUN)
-    assert pruning.cut_groups == dense - pruning.look() and pruning.penalty <= 1.02 * strength
+    assert pruning.cut_groups == dense - pruning.look() and pruning.level <= 1.02 * strength
 
 
 def test_zero_groups_may_come_back_until_they_are_cut():
     model = model_of(SPARSE)
     empty_groups(model, 0, 0.3)
     empty = present_groups(model, 16)
-    pruning = target_pruning(SPARSE, model, 1000)
+    pruning = pruning_of(SPARSE, model, 1000)
     pruning.after_step(500)  # the line asks for four fifths of 60 %
     assert pruning.cut_groups > 0
     with torch.no_grad():
@@ -184,11 +185,11 @@ def rows_of(run) -> list[dict[str, str]]:
 
 
 def test_a_run_ends_at_its_target_and_the_log_tells_the_way(whole):
-    assert 0.97 * TARGET <= whole.cycles <= TARGET
-    assert whole.cycles == exported_cycles(whole.model)
+    assert 0.97 * TARGET <= whole.summary["predicted_cycles"] <= TARGET
+    assert whole.summary["predicted_cycles"] == exported_cycles(whole.model)
     rows = rows_of(whole)
     cycles, strengths = ([float(row[name]) for row in rows] for name in ("cycles", "lambda"))
-    assert cycles[-1] == whole.cycles
+    assert cycles[-1] == whole.summary["predicted_cycles"]
     assert cycles[0] > cycles[len(cycles) // 2] > cycles[-1]
     cut = int(SETTLED * len(rows))
     assert all(strength > 0 for strength in strengths[:cut])
@@ -197,7 +198,7 @@ def test_a_run_ends_at_its_target_and_the_log_tells_the_way(whole):
 
 
 def test_groups_that_were_cut_stay_empty(whole):
-    kept = whole.checkpoint.pruning["kept"]
+    kept = whole.checkpoint.methods["target_pruning"]["kept"]
     present = present_groups(whole.model, 16)
     assert kept.keys() == present.keys()
     assert all(not np.any(present[name] & ~kept[name].numpy()) for name in kept)
@@ -214,7 +215,7 @@ def test_a_stopped_run_ends_alike_before_and_after_the_cut(tmp_path, whole, stop
 
     with pytest.raises(Stop):
         train(LATENCY, tmp_path, dataset=small_digits(), advance=stop)
-    assert load_checkpoint(tmp_path).pruning["settled"] == (stopped == 64)
+    assert load_checkpoint(tmp_path).methods["target_pruning"]["settled"] == (stopped == 64)
     run = train(LATENCY, tmp_path, dataset=small_digits())
     assert run.resumed_from == stopped
     state = whole.model.state_dict()
@@ -225,16 +226,22 @@ def test_a_stopped_run_ends_alike_before_and_after_the_cut(tmp_path, whole, stop
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"latency_target": 10.0}, r"latency_target is 10; this network takes from \d+ cycles an image with every"),
-        ({"latency_target": 1e6}, r"latency_target is 1e\+06; .* to [\d,]+ with none"),
-        ({"penalty": 0.0}, "latency_target needs a penalty above 0"),
-        ({"precision": "float"}, "latency_target needs a network for the accelerator, and the model's weights are"),
+        (
+            {"target_pruning.cycles": 10.0},
+            r"target_pruning.cycles is 10; this network takes from \d+ cycles an image with every",
+        ),
+        ({"target_pruning.cycles": 1e6}, r"target_pruning.cycles is 1e\+06; .* to [\d,]+ with none"),
+        (NO_PENALTY, "target_pruning.cycles needs a weight_penalty_clipping.penalty above 0"),
+        (
+            {"precision": "float"},
+            "target_pruning.cycles needs a network for the accelerator, and the model's weights are",
+        ),
         ({"activation_bits": 32}, "the model's activations are in full precision"),
     ],
 )
 def test_targets_that_cannot_be_met_are_refused_and_nothing_is_written(tmp_path, change, sentence):
     with pytest.raises(RecipeError, match=sentence):
-        train(replace(LATENCY, **change), tmp_path / "run", dataset=small_digits())
+        train(changed(LATENCY, change), tmp_path / "run", dataset=small_digits())
     assert not (tmp_path / "run").exists()
 
 
@@ -248,15 +255,15 @@ def test_a_run_ends_with_as_many_zero_groups_as_asked_for(tmp_path, precision, a
     groups = sum(bitmap.size for bitmap in present.values())
     assert 0.6 <= run.zero_group_fraction <= 0.65
     assert run.zero_group_fraction == 1 - sum(bitmap.sum() for bitmap in present.values()) / groups
-    assert run.cycles is None
-    kept = run.checkpoint.pruning["kept"]
+    assert "predicted_cycles" not in run.summary
+    kept = run.checkpoint.methods["target_pruning"]["kept"]
     assert sum(int(bitmap.sum()) for bitmap in kept.values()) == int(0.4 * groups)
     assert "cycles" not in rows_of(run)[0]
     assert float(rows_of(run)[-1]["lambda"]) == 0
 
 
 def test_groups_count_alike_but_those_of_filters_with_many_are_pulled_harder():
-    pruning = target_pruning(SPARSE, model_of(SPARSE), 100)
+    pruning = pruning_of(SPARSE, model_of(SPARSE), 100)
     present = present_groups(model_of(SPARSE), 16)
     assert pruning.cost == sum(bitmap.size for bitmap in present.values())
     sizes = {name: bitmap.shape[1] for name, bitmap in present.items()}
@@ -267,17 +274,21 @@ def test_groups_count_alike_but_those_of_filters_with_many_are_pulled_harder():
 
 
 def test_without_a_target_nothing_is_aimed_at():
-    assert target_pruning(replace(LATENCY, latency_target=0.0), model_of(), 100) is None
+    recipe = changed(LATENCY, {"target_pruning.cycles": 0.0})
+    assert list(begun_methods(recipe, model_of(), 100)) == ["weight_penalty_clipping"]
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"latency_target": TARGET}, "latency_target and zero_group_target are both above 0; a training can have one"),
-        ({"penalty": 0.0}, "zero_group_target needs a penalty above 0"),
+        (
+            {"target_pruning.cycles": TARGET},
+            "target_pruning.cycles and target_pruning.zero_groups are both above 0; a training can have one",
+        ),
+        (NO_PENALTY, "target_pruning.zero_groups needs a weight_penalty_clipping.penalty above 0"),
     ],
 )
 def test_a_target_of_zero_groups_that_makes_no_sense_is_refused(tmp_path, change, sentence):
     with pytest.raises(RecipeError, match=sentence):
-        train(replace(SPARSE, **change), tmp_path / "run", dataset=small_digits())
+        train(changed(SPARSE, change), tmp_path / "run", dataset=small_digits())
     assert not (tmp_path / "run").exists()

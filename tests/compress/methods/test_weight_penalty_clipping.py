@@ -8,12 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritforge.compress.methods.weight_penalty_clipping import (
-    clipping_threshold,
-    group_norms,
-    grouped,
-    weight_penalty,
-)
+from tritforge.compress.methods.group_sparsity import group_norms, grouped
+from tritforge.compress.methods.weight_penalty_clipping import clipping_threshold, weight_penalty
 from tritforge.network.pe_groups import group_weights
 
 

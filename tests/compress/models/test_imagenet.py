@@ -12,7 +12,7 @@ from torch import nn
 
 from tritforge.cli.main import run
 from tritforge.compress.layers.ternary import TernaryConv2d
-from tritforge.compress.methods.weight_penalty_clipping import grouped
+from tritforge.compress.methods.group_sparsity import grouped
 from tritforge.compress.models.catalogue import build_topology
 from tritforge.compress.models.model import Model
 from tritforge.compress.models.nodes import ConvNode, FlattenNode, MaxPoolNode

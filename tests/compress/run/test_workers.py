@@ -22,7 +22,12 @@ from tritforge.errors import RecipeError
 def command(folder) -> list[str]:
     """Ten steps of which the last has an odd number of images; every kind of augmentation but zoom."""
     keys = ["widths=[16, 32]", "epochs=1", "batch_size=130", "optimizer=sgd", "learning_rate=0.1", "flip=true"]
-    keys += ["shift_pixels=1", "norm_statistics=frozen", "augmentation_keys=sample", "penalty=0.05"]
+    keys += [
+        "shift_pixels=1",
+        "norm_statistics=frozen",
+        "augmentation_keys=sample",
+        "weight_penalty_clipping.penalty=0.05",
+    ]
     overrides = [part for key in keys for part in ("--set", key)]
     return ["train", "digits_ternary", "--run", str(folder), *overrides]
 

@@ -7,10 +7,11 @@ import numpy as np
 
 from tritforge.cli.main import run
 from tritforge.compress.data.sources import load_dataset
+from tritforge.compress.engine.batches import steps_per_epoch
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.run.recipe import Recipe, load_recipe
 from tritforge.compress.studies import select_penalty
 from tritforge.compress.studies.select_penalty import choose, held_out, select, with_equal_steps
-from tritforge.compress.training.train import steps_per_epoch
 from tritforge.results import read_result
 
 
@@ -62,7 +63,8 @@ def test_selection_trains_every_candidate_on_every_hold_out_without_test_images(
 
     def short(recipe: Recipe, folder, *, dataset):
         assert len(dataset.test) == 0
-        seen.append((recipe.penalty, recipe.clipping, recipe.seed))
+        settings = WeightPenaltyClippingSettings.of(recipe)
+        seen.append((settings.penalty, settings.clipping, recipe.seed))
         return real(replace(recipe, widths=(16,), epochs=1, batch_size=512), folder, dataset=dataset)
 
     monkeypatch.setattr(select_penalty, "train", short)
@@ -86,5 +88,5 @@ def test_a_mistake_is_told_in_a_sentence(tmp_path, capsys):
 def test_the_recipe_holds_what_the_recorded_selection_chose():
     recorded = read_result(Path(__file__).resolve().parents[3] / "reports/results/digits_selection.json").metrics
     assert choose(recorded["pieces"])["chosen"] == recorded["chosen"]
-    recipe = load_recipe("digits_ternary")
-    assert (recipe.penalty, recipe.clipping) == (recorded["chosen"]["penalty"], recorded["chosen"]["clipping"])
+    settings = WeightPenaltyClippingSettings.of(load_recipe("digits_ternary"))
+    assert (settings.penalty, settings.clipping) == (recorded["chosen"]["penalty"], recorded["chosen"]["clipping"])

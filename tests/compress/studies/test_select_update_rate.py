@@ -23,7 +23,7 @@ def deployment(tmp_path, monkeypatch):
 
     def short(recipe, folder, *, dataset):
         assert len(dataset.test) == 0
-        tiny = {"widths": [16], "epochs": 1, "batch_size": 256, "penalty": 0.0}
+        tiny = {"widths": [16], "epochs": 1, "batch_size": 256, "weight_penalty_clipping.penalty": 0.0}
         return train(replace_values(recipe, tiny, "the test"), folder, dataset=dataset)
 
     monkeypatch.setattr(select_update_rate, "train", short)

@@ -4,8 +4,11 @@ import json
 import statistics
 
 import pytest
+import torch
 
 from tritforge.cli.main import run
+from tritforge.compress.engine.step import Batch
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.studies import step_timing as bench_step
 
 
@@ -20,13 +23,18 @@ def test_the_kinds_take_turns_and_medians_without_the_warm_up_are_compared(monke
     lengths = {"plain": 2.0, "ternary": 3.0, "ternary_a8": 5.0}
     lengths |= {f"{kind}_unfused": 2 * length for kind, length in lengths.items()}
 
-    def timed_step(recipe, *_):
-        length = lengths[kind_of(recipe)]
-        turn = len(calls) // len(lengths)
-        calls.append(recipe)
-        clock[0] += 10 * length if turn < bench_step.WARM_UP else length + turn
+    class TimedLearner:
+        def __init__(self, recipe):
+            self.recipe = recipe
 
-    monkeypatch.setattr(bench_step, "training_step", timed_step)
+        def take_step(self, number, batch):
+            length = lengths[kind_of(self.recipe)]
+            turn = len(calls) // len(lengths)
+            assert number == turn and len(batch.labels) == 2
+            calls.append(self.recipe)
+            clock[0] += 10 * length if turn < bench_step.WARM_UP else length + turn
+
+    monkeypatch.setattr(bench_step, "learner_of", TimedLearner)
     monkeypatch.setattr(bench_step.time, "perf_counter", lambda: clock[0])
     recipes = bench_step.step_recipes("resnet20", 2, 1, True, True, True)
     figures = bench_step.bench_steps(recipes, 3).figures()
@@ -40,10 +48,19 @@ def test_the_kinds_take_turns_and_medians_without_the_warm_up_are_compared(monke
     assert figures["fused_ratio_ternary_a8"] == (5 + middle) / (10 + middle)
     assert [kind_of(recipe) for recipe in calls[:6]] == list(lengths)
     plain, ternary, a8 = calls[:3]
-    assert (plain.precision, plain.penalty) == ("float", 0)
+    assert (plain.precision, plain.methods) == ("float", {})
     assert (ternary.end_layers, ternary.activation_bits, ternary.precision) == ("float", 32, "ternary")
-    assert (a8.end_layers, a8.activation_bits, a8.penalty) == ("integer", 8, ternary.penalty)
-    assert ternary.penalty > 0
+    assert (a8.end_layers, a8.activation_bits, a8.methods) == ("integer", 8, ternary.methods)
+    assert WeightPenaltyClippingSettings.of(ternary).penalty > 0
+
+
+def test_what_is_timed_is_the_step_of_a_training_with_its_methods():
+    recipe = bench_step.step_recipes("resnet20", 2, 1, False, False, False)["ternary_a8"]
+    learner = bench_step.learner_of(recipe)
+    assert list(learner.methods) == ["weight_penalty_clipping"]
+    assert (learner.rate(0), learner.rate(9)) == (recipe.learning_rate, recipe.learning_rate)
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    assert learner.take_step(0, Batch(images, torch.tensor([1, 2]))).penalty > 0
 
 
 def test_the_command_writes_what_it_measured(tmp_path):

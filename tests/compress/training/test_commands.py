@@ -8,7 +8,10 @@ import torch
 from compress_samples import SMALL
 
 from tritforge.cli.main import run
+from tritforge.compress.methods.settings import with_settings
+from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.run.checkpoint import load_checkpoint
+from tritforge.compress.run.recipe import parse_recipe
 from tritforge.compress.studies.demo_run import train_demo
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network
@@ -42,7 +45,7 @@ def test_train_resumes_and_records_its_resolved_recipe(tmp_path, trained):
     )
     document = json.loads(result.read_text())
     assert document["seeds"] == [3]
-    assert document["arguments"]["recipe_values"]["widths"] == [16]
+    assert parse_recipe(document["arguments"]["recipe"], "the result").widths == (16,)
     assert document["metrics"]["resumed_from"] == 6
     assert set(document["metrics"]) == {
         "epochs",
@@ -50,8 +53,15 @@ def test_train_resumes_and_records_its_resolved_recipe(tmp_path, trained):
         "validation_accuracy",
         "zero_group_fraction",
         "resumed_from",
-        "teacher_digest",
     }
+
+
+def test_old_keys_are_read_and_one_line_tells_what_they_are_now(tmp_path, capsys):
+    keys = overrides("penalty=0.5", "clipping=inf", "penalty=0.25")
+    assert run(["train", "digits_ternary", "--run", str(tmp_path), *keys]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: each method has a table of its own in a recipe: penalty is now weight_penalty_cli")
+    assert load_checkpoint(tmp_path).recipe.methods == {"weight_penalty_clipping": {"penalty": 0.25}}
 
 
 def test_export_notes_the_networks_digest_in_the_checkpoint(trained):
@@ -90,14 +100,29 @@ def test_update_writes_a_patch_that_applies_to_the_deployed_network(tmp_path, tr
     ("arguments", "sentence"),
     [
         (["train", "digits_ternary", "--set", "epohcs=3"], "unknown key 'epohcs' in the command line; allowed are"),
+        (
+            ["train", "digits_ternary", "--set", "wpc.penalty=3"],
+            "unknown table 'wpc' in the recipe; methods are weight_pen",
+        ),
+        (
+            ["train", "digits_ternary", "--set", "weight_penalty_clipping.penalti=3"],
+            "unknown key 'weight_penalty_clipping.penalti' in the recipe; allowed are weight_penalty_clipping.penalty,",
+        ),
+        (
+            ["train", "digits_ternary", "--set", "weight_penalty_clipping.penalty=-1"],
+            "is -1.0 in the recipe; the least",
+        ),
         (["train", "digits_ternary", "--set", "widths=[16, 24]"], "24 input channels; the PE groups multiples of 16"),
         (["train", "mnist_ternary", "--data-folder", "/nowhere"], "data folder /nowhere does not exist"),
         (["train", "mnist_ternary"], "needs data_folder"),
         (
-            ["train", "digits_ternary", "--set", "distillation=0.5"],
-            "distillation is 0.5, but the recipe names no teacher",
+            ["train", "digits_ternary", "--set", "distillation.weight=0.5"],
+            "distillation.weight is 0.5, but the recipe names no teacher",
         ),
-        (["train", "digits_ternary", "--set", "teacher=nowhere"], "nowhere cannot be the teacher: cannot read"),
+        (
+            ["train", "digits_ternary", "--set", "distillation.teacher=nowhere"],
+            "nowhere cannot be the teacher: cannot read",
+        ),
         (["train", "no_such"], "there is no recipe 'no_such'"),
         (["export", "nowhere"], "cannot read checkpoint nowhere"),
         (["evaluate", "nowhere.safetensors"], "nowhere.safetensors"),
@@ -155,9 +180,11 @@ def test_the_digits_acceptance_figures(tmp_path):
 def test_clipping_keeps_more_groups_empty_than_the_naive_combination(tmp_path):
     from tritforge.compress.training.train import train
 
-    recipe = replace(SMALL, widths=(16, 32, 64), epochs=30, penalty=0.004, shift_pixels=0, checkpoint_steps=10**6)
+    recipe = replace(SMALL, widths=(16, 32, 64), epochs=30, shift_pixels=0, checkpoint_steps=10**6)
     fractions = {
-        name: train(replace(recipe, clipping=clipping), tmp_path / name).zero_group_fraction
+        name: train(
+            with_settings(recipe, WeightPenaltyClippingSettings(0.004, clipping)), tmp_path / name
+        ).zero_group_fraction
         for name, clipping in (("clipped", 1.5), ("naive", float("inf")))
     }
     assert fractions["clipped"] > fractions["naive"] + 0.1

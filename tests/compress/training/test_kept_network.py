@@ -10,6 +10,8 @@ from tritforge.compress.data.packed_images import load_packed
 from tritforge.compress.experiments.plan import find_experiment, run_name
 from tritforge.compress.experiments.record import predicted_cycles
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
+from tritforge.compress.methods.distillation import DistillationSettings
+from tritforge.compress.methods.target_pruning import TargetPruningSettings
 from tritforge.compress.models.evaluation import accuracy
 from tritforge.compress.training.evaluate_target import network_recipe
 from tritforge.network.file import load_network
@@ -25,9 +27,10 @@ EXPORTED, EVALUATED, SIMULATED = (
 
 
 def test_it_is_the_run_that_was_to_be_kept_and_sparse_enough() -> None:
-    (planned,) = (run for run in find_experiment("best").runs if run.zero_group_target > 0)
+    (planned,) = (run for run in find_experiment("best").runs if TargetPruningSettings.of(run).zero_groups > 0)
     recipe = network_recipe(NETWORK)
-    assert run_name(recipe) == run_name(planned) and recipe.teacher == planned.teacher
+    assert run_name(recipe) == run_name(planned)
+    assert DistillationSettings.of(recipe) == DistillationSettings.of(planned)
     assert group_sparsity(NETWORK) == EXPORTED["zero_group_fraction"] == SIMULATED["zero_group_fraction"] >= 0.5
 
 

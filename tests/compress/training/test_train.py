@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from compress_samples import SMALL, small_digits
+from compress_samples import SMALL, changed, small_digits
 
 from tritforge.compress.data.augmentation import draws_of_epoch
+from tritforge.compress.engine.batches import augmentation
 from tritforge.compress.layers.ternary import TernaryConv2d
-from tritforge.compress.methods.weight_penalty_clipping import group_norms
+from tritforge.compress.methods.group_sparsity import group_norms
 from tritforge.compress.models.model import INPUT_SCALE
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -22,7 +23,7 @@ from tritforge.compress.run.lock import RunBusyError, locked
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.run.run_folder import CHECKPOINT_FILE
 from tritforge.compress.run.schedules import one_cycle
-from tritforge.compress.training.train import augmentation, remaining_steps, train
+from tritforge.compress.training.train import remaining_steps, train
 from tritforge.errors import RecipeError, TritforgeError
 
 
@@ -101,7 +102,7 @@ def test_a_run_killed_between_two_checkpoints_repeats_the_lost_steps(tmp_path, w
     program = f"""
         import os, signal
         from dataclasses import replace
-        from compress_samples import SMALL, small_digits
+        from compress_samples import SMALL, changed, small_digits
         from tritforge.compress.training.train import train
         steps = 0
         def advance(count):
@@ -182,8 +183,8 @@ def test_the_resolved_recipe_lies_in_the_run_folder(whole):
 
 
 def test_a_folder_with_another_recipe_is_refused_and_names_the_key(whole):
-    with pytest.raises(RecipeError, match=r"holds a run with penalty = 0\.003, not 0\.1"):
-        train(replace(SMALL, penalty=0.1), whole.folder, dataset=small_digits())
+    with pytest.raises(RecipeError, match=r"holds a run with weight_penalty_clipping\.penalty = 0\.003, not 0\.1"):
+        train(changed(SMALL, {"weight_penalty_clipping.penalty": 0.1}), whole.folder, dataset=small_digits())
 
 
 def test_another_environment_is_warned_of(tmp_path, whole):

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from compress_samples import SMALL, small_digits
+from compress_samples import NO_PENALTY, SMALL, changed, small_digits
 
 from tritforge.cli.main import run
 from tritforge.compress.data.recorded_shift import ShiftedData, camera_askew
 from tritforge.compress.export.deployed import deployed_model
 from tritforge.compress.export.export import export_network
-from tritforge.compress.methods.weight_penalty_clipping import group_norms, grouped
+from tritforge.compress.methods.group_sparsity import group_norms, grouped
 from tritforge.compress.models.evaluation import settle_statistics
 from tritforge.compress.models.model import Model
 from tritforge.compress.training.train import TrainingRun, train
@@ -32,7 +32,7 @@ class Deployment(NamedTuple):
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory) -> Deployment:
-    recipe = replace(SMALL, epochs=8, shift_pixels=0, checkpoint_steps=1000, penalty=0.0)
+    recipe = changed(SMALL, NO_PENALTY, epochs=8, shift_pixels=0, checkpoint_steps=1000)
     data = small_digits(600)
     done = train(recipe, tmp_path_factory.mktemp("deployed"), dataset=data)
     with torch.no_grad():
