@@ -114,6 +114,34 @@ def test_a_round_that_does_not_improve_sends_nothing(deployed):
     assert result.changed_trits == 0
 
 
+def updated_by(deployed, ratio):
+    """A short update whose first step moves some tens of trits."""
+    run, network, shifted = deployed
+    few, settings = shifted.train.take(np.arange(128)), UpdateSettings(epochs=1, learning_rate=5e-3)
+    return partial_update(deployed_model(run.checkpoint, network), network, few, shifted.validation, ratio, settings)
+
+
+def selected_trits(update):
+    return sum(int(mask.sum()) for mask in update.selected.values())
+
+
+def test_a_budget_counts_whole_trits_and_is_rounded_down(deployed, update):
+    for trits in (1.5, 5.9):
+        assert selected_trits(updated_by(deployed, trits / update.stored_trits)) == math.floor(trits)
+
+
+def test_a_budget_below_one_trit_changes_nothing_and_so_improves_nothing(deployed, update):
+    nothing = updated_by(deployed, 0.9 / update.stored_trits)
+    assert selected_trits(nothing) == 0
+    assert nothing.validation_after == nothing.validation_before
+    assert nothing.network is deployed[1]
+
+
+def test_a_budget_of_every_stored_trit_picks_all_that_differ(deployed, update):
+    half, whole = (selected_trits(updated_by(deployed, ratio)) for ratio in (0.5, 1.0))
+    assert 5 < half == whole < update.stored_trits // 2
+
+
 def test_the_model_is_left_as_it_was(deployed):
     run, network, shifted = deployed
     model = deployed_model(run.checkpoint, network)
