@@ -10,7 +10,7 @@ import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
-from tritforge.sim.benches.common import PAUSES, pause, settle, start
+from tritforge.sim.benches.common import PAUSES, pause, reset_again, settle, start
 from tritforge.sim.benches.drain_sequencer import KIND_POOL, Layer, Ring, random_layer
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.map_memory import bank_addresses
@@ -326,10 +326,7 @@ async def a_reset_leaves_nothing_of_what_drained(dut) -> None:
                 tb.add(residual=True)
                 tb.add(single=tb.add(residual=True, pool_outputs=1), kind=KIND_POOL)
             await tb.run(until)
-            dut.pass_valid_i.value = dut.pass_done_i.value = 0
-            dut.rst_i.value = 1
-            await RisingEdge(dut.clk_i)
-            dut.rst_i.value = 0
+            await reset_again(dut, "pass_valid", "pass_done")
             for _ in range(20):
                 await ReadOnly()
                 for name in ("acc_valid", "residual_valid", "tile_valid", "logits_valid", "layer_done"):

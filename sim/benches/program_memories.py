@@ -43,7 +43,8 @@ class TB:
         space = pick(4) if write is None else write[0]
         address = pick(len(self.memory[space])) if write is None else write[1]
         if far:
-            address = pick(len(self.memory[space]), 1 << 18)
+            size = len(self.memory[space])
+            address = size if pick(2) else pick(size, 1 << 18)
         word = self.random.getrandbits(36) if write is None else write[2]
         dut.prog_we_i.value = write is not None
         dut.prog_space_i.value, dut.prog_addr_i.value, dut.prog_wdata_i.value = space, address, word

@@ -10,7 +10,7 @@ import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.parameters import TILE_SHAPES
-from tritforge.sim.benches.common import PAUSES, pause, settle, start
+from tritforge.sim.benches.common import PAUSES, pause, reset_again, settle, start
 from tritforge.sim.benches.map_memory import MapMemory, bank_addresses
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record, split
 
@@ -135,11 +135,7 @@ class TB:
 
     async def reset(self) -> None:
         """One cycle of reset, in which nothing is asked for."""
-        for name in ("want", "prepare", "begin"):
-            getattr(self.dut, f"{name}_i").value = 0
-        self.dut.rst_i.value = 1
-        await RisingEdge(self.dut.clk_i)
-        self.dut.rst_i.value = 0
+        await reset_again(self.dut, "want", "prepare", "begin")
         self.port.clock(None, None)
         self.due = deque([None] * DELAY)
 
