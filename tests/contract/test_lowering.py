@@ -10,9 +10,10 @@ import pytest
 from network_samples import convolution
 from program_interpreter import run_program
 
-from tritforge.descriptor import FRAME_WORDS, LAYER, unpack
+from tritforge.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
 from tritforge.errors import CapacityError
 from tritforge.lowering import fitting_parameters, lower, smallest_depths
+from tritforge.map_layout import map_layout
 from tritforge.network import AveragePool, Convolution, InputSpec, Network
 from tritforge.parameters import AcceleratorParameters
 from tritforge.random_network import KINDS, random_images, random_layer_network, random_network
@@ -76,12 +77,18 @@ def test_maps_that_are_read_later_are_not_overwritten() -> None:
         network = random_network(np.random.default_rng(seed), blocks=6)
         program = lower(network, ROOMY)
         frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)[1:]
+        header = unpack(HEADER, program.images["descriptors"][:FRAME_WORDS])
+        words = map_layout(ROOMY, network.shapes["input"]).words
+        images = [range(header[f"input_base_{buffer}"], header[f"input_base_{buffer}"] + words) for buffer in (0, 1)]
+        assert not set(images[0]) & set(images[1])
         spans = {}
         for name, frame in zip(program.layer_names, frames, strict=True):
             fields = unpack(LAYER, frame)
             rows = fields["output_height"] // ROOMY.tile_rows + 1
             spans[name] = range(fields["output_base"], fields["output_base"] + rows * fields["output_row_stride"])
         for index, layer in enumerate(network.layers[:-1]):
+            # The next image comes into one of its buffers while any layer is written.
+            assert not set(spans[layer.name]) & (set(images[0]) | set(images[1])), layer.name
             alive = {
                 source
                 for later in network.layers[index:]
@@ -132,6 +139,45 @@ def test_smallest_depths_and_room_for_every_group() -> None:
     lower(network, grown, every_group=True)
     assert grown.slots > depths["slots"] and replace(grown, slots=16) == replace(ROOMY, **depths | {"slots": 16})
     assert fitting_parameters(network, ROOMY) == ROOMY  # what is there stays
+
+
+def test_the_largest_memories_are_used_whole() -> None:
+    network = random_layer_network(
+        np.random.default_rng(5), "conv3x3", size=(2, 2), channels=256, outputs=320, zero_groups=0.0
+    )
+    need = len(lower(network, replace(ROOMY, slots=8192)).images["weights"]) // ROOMY.words_per_slot
+    assert 4096 < need <= 8192 == smallest_depths(network, ROOMY)["slots"]
+    assert fitting_parameters(network, replace(ROOMY, slots=16)).slots == 8192
+
+
+@pytest.mark.parametrize(
+    ("outputs", "fields"),
+    [
+        (16, (1, 1, 1, 0)),
+        (32, (2, 1, 2, 1)),
+        (48, (3, 1, 3, 2)),
+        (64, (4, 1, 4, 2)),
+        (80, (5, 2, 1, 2)),
+        (128, (8, 2, 4, 2)),
+    ],
+)
+def test_passes_of_four_blocks_and_the_buffers_they_take(outputs: int, fields: tuple[int, ...]) -> None:
+    network = random_layer_network(np.random.default_rng(2), "conv1x1", size=(2, 2), channels=16, outputs=outputs)
+    program = lower(network, ROOMY)
+    layer = unpack(LAYER, program.images["descriptors"].reshape(-1, FRAME_WORDS)[1])
+    assert tuple(layer[name] for name in ("output_blocks", "passes", "last_words", "buffer_log2")) == fields
+    # Layer, pool and at most 20 classes: affine entries of two words for whole blocks.
+    blocks = 2 * fields[0] + -(-network.classes // 16)
+    assert len(program.images["affine"]) == 2 * 16 * blocks
+
+
+def test_the_pool_memory_holds_the_widest_of_several_pools() -> None:
+    network = over_image((0,) * 16)
+    wide = convolution("wide", "pool", np.ones((48, 16, 1, 1), dtype=np.int64), group_channels=16)
+    one = np.ones(48, dtype=np.int64)
+    layers = *network.layers[:2], wide, AveragePool("again", "wide", one, 0 * one, 0)
+    head = replace(ending("again", 48)[1], input="again")
+    assert smallest_depths(replace(network, layers=(*layers, head)), ROOMY)["pool_channels"] == 64
 
 
 def test_what_no_accelerator_holds_is_said() -> None:
