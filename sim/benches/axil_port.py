@@ -7,7 +7,7 @@ import random
 from itertools import cycle
 
 import cocotb
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from tritforge.sim.benches.common import start
@@ -102,3 +102,34 @@ async def reads_and_writes_take_turns(dut) -> None:
     assert len(tb.kinds) == len(data) // 2
     assert all(kind != after for kind, after in zip(tb.kinds[:-2], tb.kinds[1:-1], strict=True))
     assert b"".join(word.to_bytes(4, "little") for word in tb.words[FORBIDDEN:]) == data
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(write=[False, True])
+async def a_reset_drops_the_access(dut, write: bool) -> None:
+    """Asked for, begun, or answered and not taken: nothing of it is left, and what is asked for then comes once."""
+    for name in ("awvalid", "wvalid", "arvalid", "bready", "rready", "awaddr", "araddr", "wdata", "wstrb"):
+        getattr(dut, f"s_axil_{name}").value = 0
+    dut.s_axil_awprot.value = dut.s_axil_arprot.value = dut.ack_i.value = dut.error_i.value = 0
+    valids = [dut.s_axil_awvalid, dut.s_axil_wvalid] if write else [dut.s_axil_arvalid]
+    outputs = [getattr(dut, f"s_axil_{name}") for name in ("awready", "wready", "arready", "bvalid", "rvalid")]
+    await start(dut)
+    for cycles in range(6):
+        for valid in valids:
+            valid.value = 1
+        dut.s_axil_awaddr.value = dut.s_axil_araddr.value = 0x40
+        for past in range(cycles):  # requested in the second cycle, acknowledged in the third
+            dut.ack_i.value = past == 2
+            await RisingEdge(dut.clk_i)
+            if past >= 1:
+                for valid in valids:
+                    valid.value = 0
+        dut.rst_i.value, dut.ack_i.value = 1, 0
+        await RisingEdge(dut.clk_i)
+        for valid in valids:
+            valid.value = 0
+        dut.rst_i.value = 0
+        for _ in range(4):
+            await ReadOnly()
+            assert dut.req_o.value == 0 and not any(output.value for output in outputs), cycles
+            await RisingEdge(dut.clk_i)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from cocotb.clock import Clock
 from cocotb.handle import Immediate
-from cocotb.triggers import ClockCycles, FallingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 PAUSES = ("none", "idle", "bursts")
 """Patterns of a side of a stream: always active; active at random; long stretches of either."""
@@ -34,6 +34,15 @@ async def start(dut, clock: bool = True, cycles: int = 3) -> None:
     if clock:
         Clock(dut.clk_i, 10, "ns").start()
     await ClockCycles(dut.clk_i, cycles)
+    dut.rst_i.value = 0
+
+
+async def reset_again(dut, *inputs: str) -> None:
+    """One cycle of reset under whatever goes on, with these inputs (named without ``_i``) at 0 from then on."""
+    for name in inputs:
+        getattr(dut, f"{name}_i").value = 0
+    dut.rst_i.value = 1
+    await RisingEdge(dut.clk_i)
     dut.rst_i.value = 0
 
 

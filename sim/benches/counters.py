@@ -25,7 +25,7 @@ COUNTERS = tuple(register for register in Register if Register.CYCLES <= registe
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def counters_match_the_model(dut) -> None:
-    """Snapshots and clears at random instants; up to four images on their way. Events count a cycle late.
+    """Snapshots, clears and resets at random instants; up to four images on their way. Events count a cycle late.
 
     A counter is read in every cycle; what is read while a snapshot is written is not compared.
     """
@@ -40,6 +40,7 @@ async def counters_match_the_model(dut) -> None:
     started: deque[int] = deque()
     late: tuple[int, dict[str, bool], int] = (0, {}, 0)
     taken = False
+    resets = 0
     for cycle in range(6000):
         active = {name: source.random() < 0.5 for name in EVENTS.values()}
         active["image_done_i"] = bool(started) and source.random() < 0.003 * len(started) ** 3
@@ -50,6 +51,7 @@ async def counters_match_the_model(dut) -> None:
             getattr(dut, name).value = value
         dut.skipped_valid_i.value, dut.skipped_i.value = skip, skipped
         dut.clear_i.value, dut.snapshot_i.value = clear, take
+        dut.rst_i.value = reset = source.random() < 0.002
         asking = source.choice(COUNTERS)
         dut.addr_i.value = (asking - Register.CYCLES) // 4
         await ReadOnly()
@@ -72,7 +74,11 @@ async def counters_match_the_model(dut) -> None:
         if active["image_start_i"]:
             started.append(cycle)
         late = latency, active, skip * skipped
-        if clear:
+        if clear or reset:
             count = dict.fromkeys(COUNTERS, 0)
+        if reset:
+            snapshot, taken, late = dict(count), False, (0, {}, 0)
+            started.clear()
+            resets += 1
         await RisingEdge(dut.clk_i)
-    assert min(compared.values()) > 400
+    assert min(compared.values()) > 400 and resets > 5

@@ -11,7 +11,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.overlay.descriptor import AVERAGE_POOL, CONVOLUTION
 from tritforge.overlay.parameters import TILE_SHAPES
-from tritforge.sim.benches.common import PAUSES, pause, settle, start
+from tritforge.sim.benches.common import PAUSES, pause, reset_again, settle, start
 from tritforge.sim.benches.drain_sequencer import Layer, Ring, random_layer
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.map_memory import bank_addresses
@@ -154,9 +154,11 @@ class TB:
 
     # ---- The run. ----
 
-    async def run(self) -> int:
-        """Drain all layers, and compare each when it is done; returns the cycles without a step between the first
-        and the last."""
+    async def run(self, cut: int | None = None) -> int:
+        """Drain all layers, and compare each when it is done; or what comes of them in ``cut`` cycles.
+
+        Returns the cycles without a step between the first and the last.
+        """
         dut, count = self.dut, len(self.work)
         memory: dict[int, list[list[int]]] = {}
         passes = deque(part for work in self.work for part in work.passes)
@@ -167,13 +169,16 @@ class TB:
         reads: deque[int] = deque([0, 0])
         released: deque[int] = deque([0, 0, 0])
         maps = deque(work.residual for work in self.work for _ in range(work.reads()))
-        entered = done = steps = gaps = since = 0
+        entered = done = steps = gaps = since = cycles = 0
         written: dict[tuple[int, int], int] = {}
         logits: list[int] = []
         expected: list[int] = []
         tiles = 0
         read = [[0] * self.pes] * 4
         while done < count:
+            if cycles == cut:
+                return gaps
+            cycles += 1
             if entered < min(count, done + 2):
                 self.enter(entered, slots, table)
                 entered += 1
@@ -286,3 +291,47 @@ async def layers_follow_each_other_without_a_gap(dut) -> None:
     for _ in range(6):
         tb.add()
     assert await tb.run() <= 4
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(pool=[False, True])
+async def logits_come_in_as_many_quads_as_the_classes_fill(dut, pool: bool) -> None:
+    """Every number of classes that fits a pass, of a convolution and of a pool."""
+    tb = TB(dut, "none")
+    for name in ("pass_valid", "pass_done", "residual_waits"):
+        getattr(dut, f"{name}_i").value = 0
+    dut.idle_i.value = 0
+    await start(dut)
+    blocks = tb.add(pool_outputs=1) if pool else 0
+    for outputs in range(1, min(tb.outputs, blocks * tb.channels or tb.outputs) + 1):
+        kind = AVERAGE_POOL if pool else CONVOLUTION
+        single = blocks or -(-outputs // tb.channels)
+        tb.add(single=single, kind=kind.code, logits=1, shift=0, outputs=outputs)
+    await tb.run()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_reset_leaves_nothing_of_what_drained(dut) -> None:
+    """In every stage of logits, and anywhere in other layers; what comes then is right from its first quad on."""
+    for name in ("pass_valid", "pass_done", "residual_waits", "idle"):
+        getattr(dut, f"{name}_i").value = 0
+    await start(dut)
+    numbers = random.Random(cocotb.RANDOM_SEED)
+    cuts = [(True, cycle) for cycle in range(4, 34)] + [(False, numbers.randint(5, 300)) for _ in range(30)]
+    for logits, cut in cuts:
+        for until in (cut, None):
+            tb = TB(dut, "none" if logits else "idle")
+            tb.random.seed(numbers.random())
+            if logits and until:
+                tb.add(single=2, logits=1, shift=0, outputs=2 * tb.channels)
+            else:
+                tb.add(residual=True)
+                tb.add(single=tb.add(residual=True, pool_outputs=1), kind=AVERAGE_POOL.code)
+            await tb.run(until)
+            await reset_again(dut, "pass_valid", "pass_done")
+            for _ in range(20):
+                await ReadOnly()
+                for name in ("acc_valid", "residual_valid", "tile_valid", "logits_valid", "layer_done"):
+                    assert getattr(dut, f"{name}_o").value == 0, name
+                assert dut.acc_release_o.value == 0 and dut.rows_written_o.value == 0
+                await RisingEdge(dut.clk_i)

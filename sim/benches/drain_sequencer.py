@@ -11,11 +11,12 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.overlay.descriptor import AVERAGE_POOL
 from tritforge.overlay.parameters import TILE_SHAPES
-from tritforge.sim.benches.common import PAUSES, pause, settle, start
+from tritforge.sim.benches.common import PAUSES, pause, reset_again, settle, start
 from tritforge.sim.benches.handshake import Source
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record
 
 STEP = ("quad", "lane", "layer_quad", "slot", "row_end", "layer_end", "row_start", "first_tile", "lower", "right")
+INPUTS = ("pass_valid", "pass_done", "layer_done", "prepared_ready", "step", "idle")
 
 
 @dataclass
@@ -104,8 +105,11 @@ class TB:
             result.append((taken, steps))
         return result
 
-    async def run(self, count: int) -> int:
-        """Drain so many layers; returns the cycles in which a pass could have drained and none did."""
+    async def run(self, count: int, cut: int | None = None) -> int:
+        """Drain so many layers, or what comes of them in ``cut`` cycles.
+
+        Returns the cycles in which a pass could have drained and none did.
+        """
         dut, source = self.dut, self.random
         layers = [random_layer(source, self.rows, self.columns, self.pass_words, n % 2) for n in range(count)]
         for layer in layers[1::3]:
@@ -120,6 +124,8 @@ class TB:
         affine: deque[int] = deque()
         late = taken = due = tail = 0
         while done < count or tail < 6:
+            if cycles == cut:
+                return late
             cycles += 1
             tail += done == count
             if entered < min(count, done + 2):
@@ -183,9 +189,8 @@ class TB:
 async def passes_drain_in_order(dut, passes: str, sums: str, residuals: str) -> None:
     """Layers follow each other quad by quad without a stop where nothing is late; a pool waits for its input."""
     tb = TB(dut, passes, sums, residuals)
-    for name in ("pass_valid", "pass_done", "layer_done", "prepared_ready", "step"):
+    for name in INPUTS:
         getattr(dut, f"{name}_i").value = 0
-    dut.idle_i.value = 0
     await start(dut)
     for _ in range(2):
         late = await tb.run(5)
@@ -195,3 +200,21 @@ async def passes_drain_in_order(dut, passes: str, sums: str, residuals: str) -> 
         await RisingEdge(dut.clk_i)
         dut.idle_i.value = 0
         tb.ring.position = 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_reset_forgets_what_drains_and_what_is_prepared(dut) -> None:
+    """At any cycle: nothing leaves afterwards, and the next layers drain from the ring's first block on."""
+    await start(dut)
+    await reset_again(dut, *INPUTS)
+    for cycles in range(1, 60):
+        for cut in (cycles, None):
+            tb = TB(dut, *(["none"] * 3 if cycles % 2 else ["idle"] * 3))
+            tb.random.seed(cycles)
+            await tb.run(2, cut)
+            await reset_again(dut, *INPUTS)
+            for _ in range(4):
+                await ReadOnly()
+                for name in ("want", "begin", "step_valid", "release"):
+                    assert getattr(dut, f"{name}_o").value == 0, name
+                await RisingEdge(dut.clk_i)

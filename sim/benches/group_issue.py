@@ -7,7 +7,7 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tritforge.sim.benches.common import PAUSES, pause, start
+from tritforge.sim.benches.common import PAUSES, pause, reset_again, start
 from tritforge.sim.benches.records import GROUP, GROUP_LAYER, pack_record, unpack_record
 
 PASSES = 60
@@ -166,3 +166,23 @@ async def groups_wait_for_windows_and_buffers(dut, groups: str, windows: str, bu
         await tb.cycle()
     assert tb.stalls["windows"] or windows != "idle"
     assert tb.stalls["accumulators"] or buffers != "idle"
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_reset_at_any_cycle_frees_everything(dut) -> None:
+    """Also in the middle of a pass, and with groups on their way to the array."""
+    inputs = ("idle", "group_valid", "windows_full", "release")
+    await start(dut)
+    await reset_again(dut, *inputs)
+    passes = set()
+    for number in range(40):
+        for cycles in (number + 1, None):
+            tb = TB(dut, *(["none"] * 3 if number % 2 else ["idle"] * 3))
+            tb.random.seed(number)
+            tb.stream = [group for size in (0, 1, 2) for group in tb.layer(size, 1 if cycles is None else 9)]
+            while cycles or (cycles is None and (tb.stream or tb.waiting or tb.draining)):
+                await tb.cycle()
+                cycles = cycles and cycles - 1
+            passes.add(tb.first)
+            await reset_again(dut, *inputs)
+    assert passes == {False, True}

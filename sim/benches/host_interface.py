@@ -371,3 +371,42 @@ async def a_soft_reset_leaves_the_memories_and_empties_the_state(dut) -> None:
     await tb.bus.do(protocol.open_memories())
     await tb.bus.do(protocol.activate(6))
     assert await tb.bus.do(protocol.version()) == 6
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(busy=[False, True])
+async def a_soft_reset_takes_a_commit_back(dut, busy: bool) -> None:
+    """One that waits for the array writes nothing, one that copies writes no more; counters begin anew."""
+    tb = await ready(dut)
+    count = int(dut.Staging.value)
+    await tb.bus.do(protocol.open_memories())
+    await tb.bus.do(protocol.activate(5))
+    await tb.bus.do(protocol.enable())
+    addresses = [index % SIZES["bitmaps"] for index in range(count)]
+    words = [tb.random.getrandbits(32) for _ in addresses]
+    await tb.bus.do(protocol.stage(entries_of("bitmaps", addresses, words)))
+    await tb.pulse(issue_i=1)
+    dut.array_busy_i.value = busy
+    await tb.bus.do(protocol.write_register(Register.NEXT_VERSION, 6))
+    before, writes = list(tb.memory["bitmaps"]), tb.writes
+    command = cocotb.start_soon(tb.bus.do(protocol.write_register(Register.COMMAND, rm.COMMAND_COMMIT.mask)))
+    await RisingEdge(dut.commit_pending if busy else dut.copying)
+    await command
+    assert dut.copying.value != busy and dut.commit_pending.value == busy
+    await tb.bus.do(protocol.write_register(Register.COMMAND, rm.COMMAND_SOFT_RESET.mask))
+    await RisingEdge(dut.clk_i)
+    written = tb.writes - writes
+    assert written == 0 and tb.memory["bitmaps"] == before if busy else 0 < written < count
+    dut.array_busy_i.value = 0
+    for _ in range(2 * count):
+        await RisingEdge(dut.clk_i)
+    assert tb.writes == writes + written and await tb.events() == 0
+    assert await tb.bus.do(protocol.read_register(Register.STATE)) == 0 and await tb.bus.do(protocol.version()) == 0
+    await tb.bus.do(protocol.open_memories())
+    await tb.bus.do(protocol.activate(7))
+    await tb.bus.do(protocol.enable())
+    for _ in range(2 * count):
+        await RisingEdge(dut.clk_i)
+        assert dut.start_allowed_o.value == 1
+    assert tb.writes == writes + written and await tb.bus.do(protocol.version()) == 7
+    assert (await tb.bus.do(protocol.counters()))["groups_issued"] == 0

@@ -194,13 +194,28 @@ async def a_missing_tlast_is_reported(dut) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def nothing_is_taken_while_disabled_and_a_flush_drops_all(dut) -> None:
-    """Beats wait while disabled; a flush drops a full buffer, a partial image and the batch's count."""
+async def a_batch_that_became_smaller_ends_with_the_next_image(dut) -> None:
+    """Three images of a batch of four have come when the host asks for batches of two."""
+    tb = TB(dut, SHAPES[0], batch=4)
+    await tb.reset()
+    images = [tb.image() for _ in range(6)]
+    for batch, whole, late in ((4, 3, 0), (2, 4, 1), (2, 6, 2)):
+        dut.batch_images_i.value = batch
+        beats = [beat for image, _ in images[len(tb.words) : whole] for beat in marked(image, False)]
+        await tb.run(beats, "none", "none", whole)
+        assert tb.late == late
+    assert tb.words == [words for _, words in images]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(by=["flush_i", "rst_i"])
+async def nothing_is_taken_while_disabled_and_a_flush_drops_all(dut, by: str) -> None:
+    """Beats wait while disabled; a flush, or a reset, drops a full buffer, a partial image and the batch's count."""
     tb = TB(dut, SHAPES[1], batch=2)
     await tb.reset()
     images = [tb.image() for _ in range(4)]
     dut.pixel_ready_i.value = 1
-    beats = marked(images[0][0], False) + marked(images[1][0], False)[:11]
+    beats = marked(images[0][0], False) + marked(images[1][0], False)[:9]
     dut.enable_i.value = 0
     dut.s_axis_tvalid.value = 1
     for _ in range(5):
@@ -208,19 +223,22 @@ async def nothing_is_taken_while_disabled_and_a_flush_drops_all(dut) -> None:
         assert dut.s_axis_tready.value == 0
         await RisingEdge(dut.clk_i)
     dut.enable_i.value = 1
-    for data, last in beats:
+    for index, (data, last) in enumerate(beats):
         dut.s_axis_tdata.value, dut.s_axis_tlast.value = data, last
         await RisingEdge(dut.clk_i)
+        # A word is two or four beats: the last whole one waits, with the first beat of the next behind it.
+        dut.pixel_ready_i.value = index < len(beats) - 2
     dut.s_axis_tvalid.value = 0
     await ReadOnly()
-    assert dut.buffer_full_o.value == 1
+    assert dut.buffer_full_o.value == 1 and dut.pixel_valid_o.value == 1
     await RisingEdge(dut.clk_i)
-    dut.flush_i.value = 1
+    getattr(dut, by).value = 1
     await RisingEdge(dut.clk_i)
     await ReadOnly()
-    assert dut.buffer_full_o.value == 0 and dut.pixel_valid_o.value == 0 and dut.s_axis_tready.value == 0
+    assert dut.buffer_full_o.value == 0 and dut.pixel_valid_o.value == 0
+    assert dut.s_axis_tready.value == (by == "rst_i")
     await RisingEdge(dut.clk_i)
-    dut.flush_i.value = 0
+    getattr(dut, by).value = 0
     await tb.run(marked(images[2][0], False) + marked(images[3][0], True), "none", "none", 2)
     assert tb.words == [words for _, words in images[2:]]
     assert (tb.early, tb.late) == (0, 0)

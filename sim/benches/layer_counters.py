@@ -112,3 +112,30 @@ async def layers_leave_their_counts(dut) -> None:
         await tb.cycle()
     for index, counts in tb.counts.items():
         assert await tb.read(index) == counts, f"layer {index}"
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_reset_forgets_the_layers_in_the_core(dut) -> None:
+    """Around the end of a layer too, which then tells nothing of skipped groups; the next layers count from 0."""
+    dut.busy_i.value = dut.layer_enters_i.value = dut.layer_done_i.value = 0
+    await start(dut)
+    for ended in range(6):
+        tb = TB(dut)
+        tb.random.seed(ended)
+        await tb.cycle(3)
+        for _ in range(20):
+            await tb.cycle()
+        for left in range(5, -1, -1):  # the layer ends so many cycles before the reset; the last one is the reset's
+            dut.rst_i.value = left == 0
+            await tb.cycle(ends=left == ended)
+        dut.rst_i.value = 0
+        tb = TB(dut)
+        for index, cycles in ((7, 30), (3, 12)):
+            await tb.cycle(index)
+            for _ in range(cycles):
+                await tb.cycle()
+            await tb.cycle(ends=True)
+            for _ in range(6):
+                await tb.cycle()
+        for index, counts in tb.counts.items():
+            assert await tb.read(index) == counts, (ended, index)

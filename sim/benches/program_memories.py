@@ -46,7 +46,8 @@ class TB:
         space = pick(len(TABLE)) if write is None else write[0]
         address = pick(len(self.memory[space])) if write is None else write[1]
         if far:
-            address = pick(len(self.memory[space]), 1 << ADDRESS_BITS)
+            size = len(self.memory[space])
+            address = size if pick(2) else pick(size, 1 << ADDRESS_BITS)
         word = self.random.getrandbits(WORD_BITS) if write is None else write[2]
         dut.prog_we_i.value = write is not None
         dut.prog_space_i.value = pick(len(TABLE), 1 << SPACE_BITS) if unknown else space

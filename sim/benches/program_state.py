@@ -47,6 +47,8 @@ class TB:
         if dut.copy_start_o.value:
             self.copies += 1
             self.copy_left = int(dut.entries_i.value) + 1
+        if dut.soft_reset_o.value:  # core and copier are reset too
+            self.copy_left, self.reload_left = None, 0
         self.reloads += int(dut.reload_o.value)
         self.refused += int(dut.refused_o.value)
         self.commits_done += int(dut.commit_done_o.value)
@@ -163,7 +165,7 @@ async def a_commit_of_too_much_is_refused(dut) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(point=["loading", "activating", "pending", "copying"])
+@cocotb.parametrize(point=["valid", "loading", "activating", "pending", "copying"])
 async def a_soft_reset_empties(dut, point: str) -> None:
     """From every state; it is held for SoftResetCycles and nothing of before goes on."""
     tb = TB(dut)
@@ -175,7 +177,7 @@ async def a_soft_reset_empties(dut, point: str) -> None:
         await tb.until(State.LOADING)
         await tb.cycle(load=0)
         await tb.cycle(activate=point == "activating")
-    else:
+    elif point != "valid":
         await tb.cycle(commit=1, array_busy=point == "pending")
         await tb.cycle()
         await tb.cycle()
@@ -191,3 +193,67 @@ async def a_soft_reset_empties(dut, point: str) -> None:
         assert tb.state == State.EMPTY and dut.version_o.value == 0 and dut.commit_pending_o.value == 0
     assert tb.commits_done == 0
     await tb.load(9)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(hard=[False, True])
+async def a_reset_at_any_cycle_of_a_commit_takes_it_back(dut, hard: bool) -> None:
+    """Also of one that waits for the array, however long the array takes to empty; the next program sees none of it."""
+    tb = TB(dut)
+    tb.descriptor_at = 1
+    await tb.reset()
+    moments = [(0, delay, 0) for delay in range(RELOAD + 12)]
+    moments += [(1, delay, leaves) for delay in range(3) for leaves in (0, 1, 2, 7)]
+    taken_back = set()
+    for busy, delay, leaves in moments:
+        await tb.load(3)
+        await tb.cycle(enable=1, array_busy=busy, entries=4, next_version=4)
+        await tb.cycle(commit=1)
+        for _ in range(delay):
+            await tb.cycle()
+        state = tb.state, int(dut.commit_pending_o.value)
+        if hard:
+            dut.rst_i.value = 1
+            await tb.cycle(array_busy=0)
+            dut.rst_i.value = 0
+            tb.copy_left, tb.reload_left = None, 0
+            seen = tb.copies, tb.reloads, tb.commits_done
+            await tb.cycle()
+        else:
+            await tb.cycle(soft_reset=1)
+            copies = tb.copies
+            for held in range(int(dut.SoftResetCycles.value)):
+                await tb.cycle(array_busy=busy and held < leaves)
+                assert dut.soft_reset_o.value == 1 and dut.start_allowed_o.value == 0
+                if held == 0:  # what was decided in the cycle of the command is still seen
+                    seen = copies, tb.reloads, tb.commits_done
+        for _ in range(RELOAD):
+            await tb.cycle()
+            assert dut.soft_reset_o.value == 0
+            assert tb.state == State.EMPTY and dut.version_o.value == 0 and dut.commit_pending_o.value == 0
+        assert (tb.copies, tb.reloads, tb.commits_done) == seen
+        taken_back.add(state)
+        await tb.load(9)
+        for _ in range(12):
+            await tb.cycle()
+            assert tb.state == State.VALID and dut.start_allowed_o.value == 1
+        assert tb.copies == seen[0] and int(dut.version_o.value) == 9
+    assert taken_back == {(State.VALID, 1), (State.COMMITTING, 0), (State.VALID, 0)}
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_soft_reset_that_is_asked_for_again_begins_anew(dut) -> None:
+    """It lasts SoftResetCycles from the last command."""
+    tb = TB(dut)
+    await tb.reset()
+    await tb.load(1)
+    await tb.cycle(soft_reset=1)
+    length = int(dut.SoftResetCycles.value)
+    for _ in range(length // 2):
+        await tb.cycle()
+    await tb.cycle(soft_reset=1)
+    for _ in range(length):
+        await tb.cycle()
+        assert dut.soft_reset_o.value == 1
+    await tb.cycle()
+    assert dut.soft_reset_o.value == 0

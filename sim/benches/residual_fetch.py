@@ -10,7 +10,7 @@ import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.overlay.parameters import TILE_SHAPES
-from tritforge.sim.benches.common import PAUSES, pause, settle, start
+from tritforge.sim.benches.common import PAUSES, pause, reset_again, settle, start
 from tritforge.sim.benches.map_memory import MapMemory, bank_addresses
 from tritforge.sim.benches.records import PASS, join, layer_record, pack_record, split
 
@@ -133,8 +133,17 @@ class TB:
             result.append(values if y < self.shape[1] and x < self.shape[2] else None)
         return result
 
-    async def run(self, waits: bool) -> int:
-        """All passes of the layer; its residual may still be being written. Returns the cycles it took."""
+    async def reset(self) -> None:
+        """One cycle of reset, in which nothing is asked for."""
+        await reset_again(self.dut, "want", "prepare", "begin")
+        self.port.clock(None, None)
+        self.due = deque([None] * DELAY)
+
+    async def run(self, waits: bool, cut: int | None = None) -> int:
+        """All passes of the layer, or what comes of them in ``cut`` cycles; its residual may still be being written.
+
+        Returns the cycles it took beyond those in which a quad was wanted.
+        """
         dut, passes = self.dut, deque(self.passes())
         current: deque[Quad] = deque()
         prepared: list[Quad] | None = None
@@ -143,7 +152,7 @@ class TB:
         if waits:
             rows_written = 0
         lane = 0
-        while passes or prepared or current or any(quad is not None for quad in self.due):
+        while cycles != cut and (passes or prepared or current or any(quad is not None for quad in self.due)):
             cycles += 1
             if waits and self.random.random() < 0.1:
                 # The layer before is done some time after its last row.
@@ -207,3 +216,22 @@ async def quads_follow_the_passes(dut, port: str, drain: str) -> None:
         late = await tb.run(waits=number % 5 in (1, 2))
         assert tb.reads - before == (tb.residual.reads(len(tb.tiles)) if tb.residual else 0)
         assert late <= 8 or (port, drain) != ("none", "none") or number % 5 in (1, 2)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_reset_between_the_parts_of_a_quad_leaves_nothing(dut) -> None:
+    """Layers are cut off at any moment; the next one begins with the first part of its first quad."""
+    tb = TB(dut, "idle", "idle")
+    await start(dut)
+    moments = set()
+    for number in range(40):
+        await tb.reset()
+        tb.layer(number % 2, plain=False)
+        await tb.run(waits=False, cut=tb.random.randint(5, 90))
+        moments.add((int(dut.half_row_q.value), int(dut.half_column_q.value)))
+        await tb.reset()
+        tb.layer(number // 2 % 2, plain=number % 5 == 4)
+        before = tb.reads
+        await tb.run(waits=False)
+        assert tb.reads - before == (tb.residual.reads(len(tb.tiles)) if tb.residual else 0)
+    assert moments == {(row, column) for row in range(tb.rows == 1, 2) for column in range(2)}

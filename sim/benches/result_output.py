@@ -149,3 +149,13 @@ async def space_is_there_exactly_while_a_result_fits(dut) -> None:
         await pulse("start_valid_i")
         await pulse("quad_valid_i")
     assert not await space(), "a fifth start"
+    most = tb.pass_outputs
+    for counts, fits in (((most,), True), ((most - 3,), True), ((4, most), False)):  # results that wait, whole
+        await tb.reset()
+        for count in counts:
+            dut.start_count_i.value = count
+            await pulse("reserve_i")
+            await pulse("start_valid_i")
+            for _ in range(-(-count // 4)):
+                await pulse("quad_valid_i")
+        assert await space() == fits, counts

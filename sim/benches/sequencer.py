@@ -9,7 +9,7 @@ import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, USED_WORDS, Field
-from tritforge.sim.benches.common import PAUSES, pause, settle, start
+from tritforge.sim.benches.common import PAUSES, pause, reset_again, settle, start
 from tritforge.sim.benches.records import join, layer_record, split, walk_record
 
 IMAGES = 5
@@ -82,13 +82,13 @@ class TB:
         self.ready = self.could_start = self.offered = False
         self.there = False  # image and space, in the cycle before
         self.inside: list[Entered] = []
-        self.slot = self.sequence = self.started = self.finished = self.overlaps = 0
+        self.slot = self.sequence = self.started = self.finished = self.overlaps = self.came = 0
         self.next_index = self.image = self.done_buffer = 0
         self.ended: int | None = None
         self.outputs = [0, 0]  # bases of the maps that the layers in the slots write
         self.waits = {"input": 0, "residual": 0}
 
-    async def cycle(self, reload: bool = False, fill: bool = True, flush: bool = False) -> None:
+    async def cycle(self, reload: bool = False, fill: bool = True, flush: bool = False, allow: bool = True) -> None:
         """One cycle; checks what starts and ends in it. No image may start in one with a flush."""
         dut = self.dut
         dut.reload_i.value, dut.flush_i.value = reload, flush
@@ -98,8 +98,9 @@ class TB:
         if fill and not self.full[self.filling] and next(self.fills):
             self.full[self.filling] = True
             self.filling ^= 1
+            self.came += 1
         dut.image_full_i.value = self.full[0] | self.full[1] << 1
-        allowed, space = next(self.allows) and not flush, next(self.spaces)
+        allowed, space = next(self.allows) and allow and not flush, next(self.spaces)
         dut.start_allowed_i.value, dut.result_space_i.value = allowed, space
         await settle(dut)
         # What the registers say of the cycle before.
@@ -140,6 +141,7 @@ class TB:
         assert dut.image_start_o.value == first
         if first:
             assert self.could_start, "an image that should have waited"
+            assert self.started < self.came, "an image that has not come"
             self.started += 1
             self.image = self.started
             self.overlaps += before is not None
@@ -197,10 +199,14 @@ class TB:
         return cycles
 
     async def flush(self) -> None:
-        """Drop an image that has come and not started; the next one comes in buffer 0."""
+        """Drop an image that has come and that only the host keeps from starting; the next one comes in buffer 0."""
         self.full[self.filling] = True
+        for _ in range(40):
+            await self.cycle(fill=False, allow=False)
         await self.cycle(fill=False, flush=True)
         self.full, self.filling, self.buffer, self.done_buffer = [False, False], 0, 0, 0
+        for _ in range(3):
+            await self.cycle(fill=False)
 
     async def infer(self, images: int) -> None:
         """Run images to the end of the last one."""
@@ -241,7 +247,7 @@ async def a_reload_drops_the_program(dut) -> None:
     for _ in range(60):
         await tb.cycle()
         assert not tb.ready
-    tb.full, tb.filling, tb.buffer = [False, False], 0, 0
+    tb.full, tb.filling, tb.buffer, tb.came = [False, False], 0, 0, 0
     for wait in (1, 7, *range(14, 20), *range(31, 35)):
         tb.program = random_program(tb.random, 3)
         await tb.cycle(reload=True, fill=False)
@@ -250,3 +256,25 @@ async def a_reload_drops_the_program(dut) -> None:
             assert not tb.ready
         await tb.load(random_program(tb.random, 2))
         await tb.infer(1)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(layers=[1, 3])
+async def a_reset_at_any_cycle_begins_anew(dut, layers: int) -> None:
+    """From a reload on, through the first images: no program, no image, and numbers from 0 on."""
+    await start(dut)
+    for cycles in range(5 * USED_WORDS):
+        await reset_again(dut, *INPUTS)
+        tb = TB(dut, "none", "idle" if cycles % 2 else "none")
+        tb.random.seed(cycles)
+        tb.program = random_program(tb.random, layers)
+        await tb.cycle(reload=True)
+        for _ in range(cycles):
+            await tb.cycle()
+        await reset_again(dut, *INPUTS)
+        tb = TB(dut, "none", "none")
+        for _ in range(2 * USED_WORDS if cycles % 3 else 0):
+            await tb.cycle(fill=False)
+            assert not tb.ready
+        await tb.load(random_program(tb.random, layers))
+        await tb.infer(3)

@@ -80,18 +80,23 @@ async def entries_are_read_back_and_copied(dut) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_stops_a_copy(dut) -> None:
-    """After a reset nothing more is written."""
+    """In each of its cycles: nothing more is written, and the next copy begins anew."""
     tb = TB(dut)
     await tb.reset()
-    dut.start_i.value, dut.entries_i.value = 1, 16
-    await RisingEdge(dut.clk_i)
-    dut.start_i.value = 0
-    for _ in range(4):
+    count = 16
+    for index in range(count):
+        await tb.write(index, tb.random.getrandbits(56))
+    for cycles in range(count + 4):
+        dut.start_i.value, dut.entries_i.value = 1, count
         await RisingEdge(dut.clk_i)
-    dut.rst_i.value = 1
-    await RisingEdge(dut.clk_i)
-    dut.rst_i.value = 0
-    for _ in range(20):
-        await ReadOnly()
-        assert dut.prog_we_o.value == 0 and dut.busy_o.value == 0 and dut.done_o.value == 0
+        dut.start_i.value = 0
+        for _ in range(cycles):
+            await RisingEdge(dut.clk_i)
+        dut.rst_i.value = 1
         await RisingEdge(dut.clk_i)
+        dut.rst_i.value = 0
+        for _ in range(6):
+            await ReadOnly()
+            assert dut.prog_we_o.value == 0 and dut.busy_o.value == 0 and dut.done_o.value == 0, cycles
+            await RisingEdge(dut.clk_i)
+        await tb.copy(count)

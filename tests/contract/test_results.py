@@ -33,6 +33,11 @@ def test_a_result_is_read_back_as_it_was_written(tmp_path: Path):
     assert read_result(tmp_path / "new folder" / "r.json") == RESULT
 
 
+def test_a_measurement_may_take_no_time(tmp_path: Path):
+    write_result(tmp_path / "r.json", replace(RESULT, seconds=0))
+    assert read_result(tmp_path / "r.json").seconds == 0
+
+
 def test_the_file_has_exactly_the_documented_fields(tmp_path: Path):
     write_result(tmp_path / "r.json", RESULT)
     document = json.loads((tmp_path / "r.json").read_text())

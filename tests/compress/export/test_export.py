@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,12 +21,12 @@ from tritforge.network.pe_groups import nonzero_groups
 
 
 def random_model(
-    seed: int, *, topology: str = "residual3", image: tuple[int, int, int] = (1, 8, 8), bits: int = 8
+    seed: int, *, topology: str = "residual3", image: tuple[int, int, int] = (1, 8, 8), bits: int = 8, **ends: Any
 ) -> tuple[Model, np.ndarray]:
     """A model with random weights, batch norms of both signs, statistics settled on random images, and the images."""
     torch.manual_seed(seed)
     zero_point = tuple(int(z) for z in torch.randint(1, 200, (image[0],)))
-    model = Model(build_topology(topology, image, 10, group_channels=16), zero_point, activation_bits=bits)
+    model = Model(build_topology(topology, image, 10, group_channels=16), zero_point, activation_bits=bits, **ends)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, -1.0, 1.5)
@@ -131,3 +133,19 @@ def test_evaluating_does_not_change_the_model():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     compare(model, export_network(model, 16), images)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("ends", "stated", "largest"),
+    [({"end_layers": "ternary"}, 3, 1), ({"end_layers": "integer"}, 8, 127), ({"end_layer_bits": 5}, 5, 15)],
+    ids=str,
+)
+def test_the_width_of_first_and_last_layer_is_stated(ends, stated, largest):
+    model, images = random_model(9, **ends)
+    network = export_network(model, 16)
+    for layer in (network.layers[0], network.layers[-1]):
+        assert layer.weight_bits == stated
+        assert layer.stored is None
+        assert not layer.ternary
+        assert np.abs(layer.weights).max() == largest
+    assert compare(model, network, images).worst_layer >= 0.999

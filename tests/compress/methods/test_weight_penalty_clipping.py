@@ -72,3 +72,20 @@ def test_threshold_is_the_coefficient_times_the_mean_norm():
     threshold = clipping_threshold(norms, 1.5)
     assert threshold.item() == 6.0
     assert not threshold.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_norms_of_half_precision_weights_are_worked_out_in_fp32(dtype):
+    # Squares of 300 leave fp16, and sums of 144 of them lose half of their digits in bf16.
+    weights = (300 * torch.randn(8, 40, 3, 3, generator=torch.Generator().manual_seed(0))).to(dtype)
+    norms = group_norms(weights, 16)
+    assert norms.dtype == torch.float32
+    assert torch.equal(norms, group_norms(weights.float(), 16))
+    penalty = weight_penalty([weights], 0.9, 16)
+    assert penalty.dtype == torch.float32
+    assert torch.equal(penalty, weight_penalty([weights.float()], 0.9, 16))
+
+
+def test_an_empty_layer_costs_nothing_however_it_is_clipped():
+    for coefficient in (0.8, math.inf):
+        assert weight_penalty([torch.zeros(2, 16, 3, 3)], coefficient, 16).item() == 0.0

@@ -58,6 +58,12 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> 
         assert (point in chosen) == (not beaten)
 
 
+def test_of_equal_rows_the_front_keeps_the_first() -> None:
+    rows = [{"activation_bits": bits, "cost": cost} for bits, cost in ((8, 3), (8, 2), (16, 2), (8, 2), (16, 2))]
+    assert pareto(rows, ["cost"]) == [2]
+    assert pareto(rows[:2] + rows[3:4], ["cost"]) == [1]
+
+
 @pytest.mark.parametrize("group_channels", [8, 16])
 def test_resnets_have_exactly_the_asked_zero_groups_whatever_a_group_is(group_channels: int) -> None:
     network = resnet_network(20, 0.5, group_channels=group_channels)

@@ -140,6 +140,53 @@ def test_recovery_itself_may_die(after: bool, tmp_path: Path, monkeypatch: pytes
     raise AssertionError("recovery never ended")
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_death_while_storing_over_a_pending_patch_leaves_old_or_new(
+    after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tiny_network(4)
+    names = {network_digest(BASE): "old", network_digest(NEW): "old, updated", network_digest(other): "other"}
+    outcomes = []
+    for survive in range(20):
+        folder = tmp_path / str(survive)
+        journal = Journal(folder)
+        journal.store(BASE)
+        (folder / "pending.patch").write_bytes(PATCH)
+        with monkeypatch.context() as patched:
+            system = DyingSystem(patched, survive, after)
+            with contextlib.suppress(Killed):
+                journal.store(other)
+        outcomes.append(names[network_digest(Journal(folder).recover())])
+        assert files(folder) == {"network.safetensors"}
+        if system.left >= 0:
+            break
+    assert system.left >= 0 and outcomes[-1] == "other"
+    assert outcomes == sorted(outcomes, key=["old, updated", "old", "other"].index)
+    assert set(outcomes) == ({"old", "other"} if after else set(names.values()))
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_death_while_the_first_network_is_stored_leaves_none_or_it(
+    after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for survive in range(20):
+        folder = tmp_path / str(survive)
+        with monkeypatch.context() as patched:
+            system = DyingSystem(patched, survive, after)
+            with contextlib.suppress(Killed):
+                Journal(folder).store(BASE)
+        try:
+            found.append(network_digest(Journal(folder).recover()))
+        except NetworkError as error:
+            assert "there is no such network file" in str(error)
+            found.append("none")
+        if system.left >= 0:
+            break
+    assert system.left >= 0 and found[0] == "none"
+    assert found == sorted(found, key=["none", network_digest(BASE)].index) and found[-1] == network_digest(BASE)
+
+
 def test_a_crash_while_the_accelerator_is_written_leads_to_the_new_network(journal: Journal, tmp_path: Path) -> None:
     def die() -> None:
         raise Killed

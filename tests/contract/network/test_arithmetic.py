@@ -99,7 +99,15 @@ def test_the_multiplier_uses_all_of_its_bits(scale: float, shift: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("residual", "offset", "shift"), [(1.0, 0.0, 15), (65535.0, 0.0, 0), (0.0, 2.0**40, 6), (0.0, 2.0**30, 16)]
+    ("residual", "offset", "shift"),
+    [
+        (1.0, 0.0, 15),
+        (65535.0, 0.0, 0),
+        (0.0, 2.0**40, 6),
+        (0.0, 2.0**30, 16),
+        (0.0, 2.0**47 - 1, 0),
+        (0.0, 1 - 2.0**47, 0),
+    ],
 )
 def test_residual_and_bias_bound_the_shift(residual: float, offset: float, shift: int) -> None:
     assert fold_affine(np.array([2.0**-20]), np.array([offset]), residual)[3] == shift

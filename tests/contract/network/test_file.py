@@ -123,6 +123,17 @@ def change(*keys: Any, to: Any = None, drop: bool = False) -> Callable[[dict[str
     return apply
 
 
+def both(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def apply(document: dict[str, Any]) -> None:
+        for one in changes:
+            one(document)
+
+    return apply
+
+
+REST = (1 << 26) - 54 - 162
+"""Weights that the first two layers leave of those that a file may claim."""
+
 WRONG_DOCUMENTS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (change("schema", to=2), "schema is 2; allowed is 1"),
     (change("schema", to=True), "schema is true"),
@@ -145,6 +156,8 @@ WRONG_DOCUMENTS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (change("layers", 1, "inputs", to=1 << 27), "claim more than"),
     (change("layers", 1, "outputs", to=((1 << 26) - 54) // 27 + 1), "claim more than 67108864 weights"),
     (change("layers", 1, "outputs", to=((1 << 26) - 54) // 27), r"'first\.stored' is U8\[1\]"),
+    (both(change("layers", 2, "inputs", to=1), change("layers", 2, "outputs", to=REST)), r"'second\.stored' is U8"),
+    (both(change("layers", 2, "inputs", to=1), change("layers", 2, "outputs", to=REST + 1)), "claim more than"),
     (change("input", "height", to=1 << 31), r"input\.height is 2147483648; allowed is an integer from 0 to 2147483647"),
     (change("input", "height", to=(1 << 31) - 1), "digest is"),
     (change("layers", 0, "inputs", to=3), r"'stem\.weights' is I16"),
@@ -292,3 +305,11 @@ def test_layer_names_may_hold_dots(tmp_path: Path) -> None:
     dotted = replace(network, layers=tuple(layers))
     save_network(tmp_path / "n", dotted)
     assert network_digest(load_network(tmp_path / "n")) == network_digest(dotted)
+
+
+def test_up_to_255_active_bitmaps_are_read_back(tmp_path: Path) -> None:
+    network = tiny_network()
+    many = {layer.name: replace(layer, active=layer.active * 255) for layer in network.ternary_layers()}
+    path = tmp_path / "many.safetensors"
+    save_network(path, network.with_layers(dict(many)))
+    assert all(len(layer.active) == 255 for layer in load_network(path).ternary_layers())

@@ -10,7 +10,14 @@ from network_samples import any_network, grouped_network, tiny_network
 from tritforge.errors import NetworkError
 from tritforge.network.arithmetic import output_size
 from tritforge.network.kinds.convolution import residual_stride, uncentred_bias
-from tritforge.network.network import AveragePool, Convolution, Network, compression_rate, group_sparsity
+from tritforge.network.network import (
+    AveragePool,
+    Convolution,
+    InputSpec,
+    Network,
+    compression_rate,
+    group_sparsity,
+)
 from tritforge.network.pe_groups import group_weights
 
 
@@ -203,6 +210,21 @@ def test_accumulators_and_logits_keep_their_width() -> None:
     weights[0, (2**31 - 1) // (255 * 255)] = -255
     with pytest.raises(NetworkError, match="stem: sums up to"):
         replace(network, input=wide, layers=layers)
+
+
+def test_a_sum_of_2_to_the_31_leaves_the_accumulators() -> None:
+    # With pixels of one bit a sum can be any number: 8421504 weights of 255 and one of 128.
+    channels = 935723
+    weights = np.zeros((1, channels, 3, 3), dtype=np.int16)
+    weights.reshape(-1)[: 2**31 // 255] = -255
+    weights.reshape(-1)[2**31 // 255] = -127
+    one = np.ones(1, dtype=np.int64)
+    stem = Convolution("stem", "input", weights, 9, 1, one, one, 0)
+    image = InputSpec(channels, 1, 1, 1, (0,) * channels)
+    Network(image, (stem, *_tail(1)), 8, 16)
+    weights.reshape(-1)[2**31 // 255] = -128
+    with pytest.raises(NetworkError, match=f"stem: sums up to {2**31} leave 32 accumulator bits"):
+        Network(image, (stem, *_tail(1)), 8, 16)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,21 @@ def test_the_allocator_never_gives_a_word_twice(requests: list[tuple[int, bool]]
     allocator, held = MapAllocator(), {}
     for words, give_back in requests:
         if give_back and held:
-            allocator.free(held.popitem()[0])
+            allocator.free(first := sorted(held)[words % len(held)])
+            del held[first]
         start = allocator.allocate(words)
         taken = {word for first, size in held.items() for word in range(first, first + size)}
         assert not taken & set(range(start, start + words))
         assert start + words <= allocator.high_water
         held[start] = words
+
+
+def test_the_allocator_takes_the_first_gap_that_is_wide_enough() -> None:
+    allocator = MapAllocator()
+    assert [allocator.allocate(words) for words in (4, 5, 2, 3)] == [0, 4, 9, 11]
+    allocator.free(4)
+    allocator.free(0)
+    assert allocator.allocate(4) == 0
+    assert allocator.allocate(6) == 14
+    assert allocator.allocate(5) == 4
+    assert allocator.high_water == 20
