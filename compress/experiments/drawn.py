@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tritforge.compress.methods.group_sparsity import kept_weights
-from tritforge.compress.methods.weight_penalty_clipping import group_norms
+from tritforge.compress.methods.group_sparsity import group_norms, kept_weights
 from tritforge.compress.models.model import Model
 from tritforge.records.history import History
 from tritforge.records.layers import LayerFigures
