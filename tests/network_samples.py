@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS
-from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import InputSpec
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import group_weights, nonzero_groups, ungroup_weights
 from tritforge.network.trit_order import network_trits, with_trits
 from tritforge.samples.random_network import random_layer_network, random_network

@@ -11,13 +11,17 @@ from torch import nn
 from tritforge.compress.export.integer_evaluation import IN_TORCH
 from tritforge.compress.layers.ternary import TernaryConv2d
 from tritforge.compress.models.kinds import table as node_kinds
+from tritforge.compress.models.kinds.classifier import ClassifierNode
+from tritforge.compress.models.kinds.conv import ConvNode
+from tritforge.compress.models.kinds.flatten import FlattenNode
 from tritforge.compress.models.kinds.node import ExportSite, ModelSettings, Node
-from tritforge.compress.models.nodes import ClassifierNode, ConvNode, FlattenNode, MaxPoolNode, PoolNode
+from tritforge.compress.models.kinds.pool import MaxPoolNode, PoolNode
 from tritforge.cost.cycle_model import predict
 from tritforge.cost.energy_model import energy
 from tritforge.errors import CapacityError, NetworkError, ProgramError
 from tritforge.network.kinds import table as network_kinds
-from tritforge.network.network import AveragePool, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.network import Network
 from tritforge.overlay import descriptor
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.kinds import table as overlay_kinds

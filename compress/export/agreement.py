@@ -14,7 +14,8 @@ from tritforge.compress.models.kinds.node import map_step
 from tritforge.compress.models.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import reference
-from tritforge.network.network import INPUT, Network
+from tritforge.network.layer import INPUT
+from tritforge.network.network import Network
 
 EQUAL_ARGMAX = 0.995
 WITHIN_ONE = 0.999

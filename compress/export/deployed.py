@@ -16,7 +16,8 @@ from tritforge.compress.models.model import Model
 from tritforge.compress.models.restored import model_of_checkpoint
 from tritforge.compress.run.checkpoint import Checkpoint, CheckpointError
 from tritforge.network.digest import network_digest
-from tritforge.network.network import Layer, Network
+from tritforge.network.layer import Layer
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import group_weights, ungroup_weights
 
 

@@ -22,7 +22,8 @@ from tritforge.compress.layers.ternary import TernaryConv2d
 from tritforge.compress.models.kinds.node import Bitmaps, ExportSite, Node, map_step
 from tritforge.compress.models.model import INPUT_SCALE, Model
 from tritforge.errors import NetworkError
-from tritforge.network.network import INPUT, InputSpec, Layer, Network
+from tritforge.network.layer import INPUT, InputSpec, Layer
+from tritforge.network.network import Network
 
 
 @torch.no_grad()

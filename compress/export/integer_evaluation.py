@@ -15,8 +15,10 @@ from torch.nn import functional
 
 from tritforge.compress.models.evaluation import batches
 from tritforge.network.arithmetic import rounding_offset
-from tritforge.network.kinds.convolution import active_weights, residual_stride
-from tritforge.network.network import INPUT, AveragePool, Convolution, Layer, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution, active_weights, residual_stride
+from tritforge.network.layer import INPUT, Layer
+from tritforge.network.network import Network
 
 FLOAT32_EXACT = 1 << 24
 """Sums of integers below this bound are exact in fp32, whatever their order."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tritforge.network.network import TERNARY_BITS
+from tritforge.network.kinds.convolution import TERNARY_BITS
 
 
 def integer_weights(layer: nn.Module) -> tuple[NDArray[np.int16], NDArray[np.float64], int]:

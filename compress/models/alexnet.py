@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from tritforge.compress.models.nodes import ClassifierNode, ConvNode, FlattenNode, MaxPoolNode, Node, Topology
+from tritforge.compress.models.kinds.classifier import ClassifierNode
+from tritforge.compress.models.kinds.conv import ConvNode
+from tritforge.compress.models.kinds.flatten import FlattenNode
+from tritforge.compress.models.kinds.node import Node
+from tritforge.compress.models.kinds.pool import MaxPoolNode
+from tritforge.compress.models.nodes import Topology
 from tritforge.errors import RecipeError
-from tritforge.network.network import INPUT
+from tritforge.network.layer import INPUT
 
 ALEXNET_LAYERS = ((11, 4, True), (5, 1, True), (3, 1, False), (3, 1, False), (3, 1, True))
 """Of each convolution of AlexNet: kernel, stride, and whether a max pool follows."""

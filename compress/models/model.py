@@ -15,7 +15,7 @@ from tritforge.compress.models.kinds.node import FLOAT_BITS, ModelSettings
 from tritforge.compress.models.kinds.table import KINDS
 from tritforge.compress.models.nodes import Topology
 from tritforge.errors import RecipeError
-from tritforge.network.network import INPUT
+from tritforge.network.layer import INPUT
 
 INPUT_SCALE = 1 / 64
 """Real value of one input step ``pixel - z``; a power of two, so that the input stays exact in bfloat16 too."""

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tritforge.compress.models.kinds.classifier import ClassifierNode
 from tritforge.compress.models.kinds.conv import ConvNode
-from tritforge.compress.models.kinds.flatten import FlattenNode
 from tritforge.compress.models.kinds.node import Node
-from tritforge.compress.models.kinds.pool import MaxPoolNode, PoolNode
+from tritforge.compress.models.kinds.pool import MaxPoolNode
 from tritforge.errors import RecipeError
-from tritforge.network.network import INPUT
-
-__all__ = ["ClassifierNode", "ConvNode", "FlattenNode", "MaxPoolNode", "Node", "PoolNode", "Topology"]
+from tritforge.network.layer import INPUT
 
 
 @dataclass(frozen=True)

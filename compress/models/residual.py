@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tritforge.compress.models.nodes import ClassifierNode, ConvNode, MaxPoolNode, Node, PoolNode, Topology
+from tritforge.compress.models.kinds.classifier import ClassifierNode
+from tritforge.compress.models.kinds.conv import ConvNode
+from tritforge.compress.models.kinds.node import Node
+from tritforge.compress.models.kinds.pool import MaxPoolNode, PoolNode
+from tritforge.compress.models.nodes import Topology
 from tritforge.errors import RecipeError
-from tritforge.network.network import INPUT
+from tritforge.network.layer import INPUT
 
 
 def residual_network(

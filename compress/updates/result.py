@@ -11,7 +11,9 @@ from tritforge.compress.export.export import export_network, ternary_weights
 from tritforge.compress.models.model import Model
 from tritforge.compress.updates.positions import Masks, Positions
 from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS
-from tritforge.network.network import Convolution, Layer, Network
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import Layer
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import nonzero_groups
 
 Bits = NDArray[np.bool_]

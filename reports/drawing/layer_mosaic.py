@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.network.network import Convolution
+from tritforge.network.kinds.convolution import Convolution
 from tritforge.network.pe_groups import group_weights
 from tritforge.reports.drawing.palette import BLUE, CLEAR, FAINT, ORANGE, TRACE
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from tritforge.files import atomic_write
 from tritforge.network.file import load_network
-from tritforge.network.network import Convolution, Network
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import TAPS, nonzero_groups
 from tritforge.reports.drawing.layer_mosaic import layer_mosaic
 from tritforge.reports.drawing.pages import template

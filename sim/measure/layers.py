@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tritforge.errors import TritforgeError
-from tritforge.network.network import AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import InputSpec, Layer
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.sim.runs.accelerator import AcceleratorJob, Inference

@@ -24,8 +24,8 @@ from tritforge.overlay.program import OverlayProgram, save_program
 from tritforge.rtl import hdl_sources
 from tritforge.sim import HDL
 from tritforge.sim.runs.map_trace import RESET, split_images, traced_maps
-from tritforge.sim.simulator.runner import SimulationError, run_bench
-from tritforge.sim.simulator.verilator import build, build_folder, compiled_files
+from tritforge.sim.simulator.runner import run_bench
+from tritforge.sim.simulator.verilator import SimulationError, build, build_folder, compiled_files
 
 CHECKER = (HDL / "axi_channel_checker.sv", HDL / "axi_checker.sv")
 REFERENCE_BATCH = 64

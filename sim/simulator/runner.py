@@ -15,8 +15,6 @@ from cocotb_tools.runner import get_runner
 
 from tritforge.sim.simulator.verilator import SimulationError, build, coverage_folder, environment, tail
 
-__all__ = ["BenchResults", "SimulationError", "run_bench"]
-
 
 @dataclass(frozen=True)
 class BenchResults:

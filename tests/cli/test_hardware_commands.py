@@ -11,7 +11,10 @@ import pytest
 
 from tritforge.cli.main import run
 from tritforge.network.file import save_network
-from tritforge.network.network import AveragePool, Convolution, InputSpec, Network, group_sparsity
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import InputSpec
+from tritforge.network.network import Network, group_sparsity
 from tritforge.overlay.lowering import lower
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.program import load_program

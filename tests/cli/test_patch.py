@@ -9,7 +9,8 @@ from network_samples import changed, tiny_network
 from tritforge.cli.main import run
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
-from tritforge.patches.patch import diff, full_update_bytes, inspect, reverse
+from tritforge.patches.patch import diff, full_update_bytes, inspect
+from tritforge.patches.steps import reverse
 
 BASE = tiny_network()
 NEW = changed(BASE, 1, 0.1, 0.1)

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 from kind_demonstration.move_layer import Move
 
-from tritforge.network.network import TERNARY_BITS, Convolution, Layer, Network
+from tritforge.network.kinds.convolution import TERNARY_BITS, Convolution
+from tritforge.network.layer import Layer
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import nonzero_groups
 from tritforge.overlay.kinds.convolution import ConvolutionKind
 from tritforge.overlay.kinds.kind import LoweredLayer, OverlayKind, Site, Sums

@@ -25,15 +25,21 @@ from tritforge.compress.methods.group_sparsity import present_groups
 from tritforge.compress.methods.latency import StructureCycles
 from tritforge.compress.models.evaluation import settle_statistics
 from tritforge.compress.models.kinds import table as node_kinds
+from tritforge.compress.models.kinds.classifier import ClassifierNode
+from tritforge.compress.models.kinds.conv import ConvNode
+from tritforge.compress.models.kinds.pool import PoolNode
 from tritforge.compress.models.model import Model
-from tritforge.compress.models.nodes import ClassifierNode, ConvNode, PoolNode, Topology
+from tritforge.compress.models.nodes import Topology
 from tritforge.cost.cycle_model import predict
 from tritforge.cost.energy_model import energy
 from tritforge.errors import CapacityError, NetworkError, PatchError, RecipeError
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
 from tritforge.network.kinds import table as network_kinds
-from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import InputSpec
+from tritforge.network.network import Network
 from tritforge.network.reference import run
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.kinds import table as overlay_kinds

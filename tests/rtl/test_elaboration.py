@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tritforge.sim.simulator.runner import SimulationError, run_bench
+from tritforge.sim.simulator.runner import run_bench
+from tritforge.sim.simulator.verilator import SimulationError
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tritforge.files import atomic_write, reason
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
 from tritforge.patches import patch as patches
+from tritforge.patches import steps
 from tritforge.patches.signature import check_signature, public_key_of, sign
 
 group = typer.Typer(
@@ -131,7 +132,7 @@ def compose(
     json: JsonOption = None,
 ) -> None:
     """Write one patch file for two in a row."""
-    told = _write(output, patches.compose(_read(first), _read(second)), private_key)
+    told = _write(output, steps.compose(_read(first), _read(second)), private_key)
     write_result(context, json, told, data_digest=told["base_digest"])
 
 
@@ -150,7 +151,7 @@ def reverse(
     with _about(patch):
         content = _read(patch)
         number = patches.inspect(content)["version"] + 1 if version is None else version
-        back = patches.reverse(content, number)
+        back = steps.reverse(content, number)
     told = _write(output, back, private_key)
     write_result(context, json, told, data_digest=told["base_digest"])
 

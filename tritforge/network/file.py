@@ -25,8 +25,6 @@ from tritforge.network.kinds.table import KINDS
 from tritforge.network.layer import INPUT, InputSpec, Layer
 from tritforge.network.network import MAX_GROUP_CHANNELS, Network
 
-__all__ = ["NETWORK_FILE", "SCHEMA", "load_network", "network_digest", "save_network"]
-
 NETWORK_FILE = "network.safetensors"
 """What the file is called in a run folder and in a journal's."""
 SCHEMA = 1

@@ -12,26 +12,10 @@ from functools import cached_property
 from typing import Any
 
 from tritforge.errors import NetworkError
-from tritforge.network.kinds.average_pool import AveragePool
 from tritforge.network.kinds.convolution import TERNARY_BITS, Convolution
 from tritforge.network.kinds.table import KINDS
 from tritforge.network.layer import INPUT, InputSpec, Layer, Shape
 from tritforge.network.pe_groups import nonzero_groups
-
-__all__ = [
-    "ACTIVATION_BITS",
-    "INPUT",
-    "MAX_GROUP_CHANNELS",
-    "TERNARY_BITS",
-    "AveragePool",
-    "Convolution",
-    "InputSpec",
-    "Layer",
-    "Network",
-    "compression_rate",
-    "group_sparsity",
-    "map_shapes",
-]
 
 ACTIVATION_BITS = (8, 16)
 MAX_GROUP_CHANNELS = 256

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
-from tritforge.network.network import Convolution, Network
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.network import Network
 from tritforge.network.stored_trits import places_of_trits, stored_trit_count, trits_of_weights, weights_of_trits
 
 

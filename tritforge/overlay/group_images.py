@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.network.network import INPUT, Convolution
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import INPUT
 from tritforge.network.pe_groups import group_weights
 from tritforge.overlay.pair_coding import bit_planes, encode_words
 from tritforge.overlay.parameters import AcceleratorParameters

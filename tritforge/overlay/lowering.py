@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tritforge.errors import CapacityError
 from tritforge.network.arithmetic import BIAS_BITS, SUM_BITS
 from tritforge.network.digest import network_digest
-from tritforge.network.network import INPUT, Layer, Network
+from tritforge.network.layer import INPUT, Layer
+from tritforge.network.network import Network
 from tritforge.overlay.descriptor import HEADER, LAYER, pack
 from tritforge.overlay.group_images import QUAD
 from tritforge.overlay.kinds.kind import Site, Sums

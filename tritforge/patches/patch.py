@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError, PatchError
 from tritforge.network.digest import network_digest, network_structure
-from tritforge.network.network import Layer, Network
+from tritforge.network.layer import Layer
+from tritforge.network.network import Network
 from tritforge.network.trit_order import layers_with_trits, network_trits, trit_count
 from tritforge.patches.codec import dense_bytes, encode_affine, entropy_bound_bytes
 from tritforge.patches.file import HEADER_BYTES, PatchFile
@@ -23,25 +24,9 @@ from tritforge.patches.steps import (
     Patch,
     Row,
     check_version,
-    compose,
     read_patch,
-    reverse,
     write_patch,
 )
-
-__all__ = [
-    "Patch",
-    "apply_to_network",
-    "compose",
-    "diff",
-    "full_update_bytes",
-    "inspect",
-    "network_version",
-    "read_patch",
-    "reverse",
-    "verify",
-    "write_patch",
-]
 
 VERSION_KEY = "version"
 """Provenance key of the version a network has reached; a network without it is at version 0."""

@@ -16,15 +16,10 @@ from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
 from tritforge.network.arithmetic import LOGIT_BITS, MAX_SHIFT, MULTIPLIER_BITS, RESIDUAL_BITS, SUM_BITS, output_size
-from tritforge.network.network import (
-    INPUT,
-    TERNARY_BITS,
-    AveragePool,
-    Convolution,
-    InputSpec,
-    Layer,
-    Network,
-)
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import TERNARY_BITS, Convolution
+from tritforge.network.layer import INPUT, InputSpec, Layer
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import group_weights, nonzero_groups, ungroup_weights
 
 Kind = Literal["conv3x3", "conv3x3_stride2", "conv1x1", "conv1x1_stride2", "residual", "option_a", "stem3x3", "stem1x1"]

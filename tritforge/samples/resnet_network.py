@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
-from tritforge.network.network import INPUT, TERNARY_BITS, AveragePool, Convolution, InputSpec, Layer, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import TERNARY_BITS, Convolution
+from tritforge.network.layer import INPUT, InputSpec, Layer
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 
 DEPTHS = (20, 32, 44, 56)

@@ -12,7 +12,7 @@ from tritforge.compress.layers.levels import as_float64, integer_weights
 from tritforge.compress.layers.multi_bit import IntegerLinear
 from tritforge.compress.layers.ternary import TernaryLinear
 from tritforge.compress.models.kinds.node import Affine, ExportSite, ModelSettings, Node
-from tritforge.network.network import Convolution
+from tritforge.network.kinds.convolution import Convolution
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tritforge.compress.layers.multi_bit import IntegerConv2d
 from tritforge.compress.layers.ternary import TernaryConv2d
 from tritforge.compress.models.kinds.node import Affine, ExportSite, ModelSettings, Node, Size, map_step
 from tritforge.network.arithmetic import output_size
-from tritforge.network.network import TERNARY_BITS, Convolution
+from tritforge.network.kinds.convolution import TERNARY_BITS, Convolution
 from tritforge.network.pe_groups import nonzero_groups
 
 Role = Literal["stem", "conv", "conv1", "conv2", "shortcut", "hidden"]

@@ -14,7 +14,7 @@ from torch import nn
 from tritforge.compress.layers.activations import ActivationQuantiser
 from tritforge.errors import NetworkError
 from tritforge.network.arithmetic import fold_affine
-from tritforge.network.network import Layer
+from tritforge.network.layer import Layer
 
 FLOAT_BITS = 32
 """``activation_bits`` of maps that are not quantised."""

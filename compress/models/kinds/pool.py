@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tritforge.compress.models.kinds.node import Affine, ExportSite, ModelSettings, Node, Size, map_step
-from tritforge.network.network import AveragePool
+from tritforge.network.kinds.average_pool import AveragePool
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tritforge.compress.models.kinds.node import map_step
 from tritforge.compress.models.model import Model
 from tritforge.errors import NetworkError
 from tritforge.network import reference
-from tritforge.network.network import INPUT
+from tritforge.network.layer import INPUT
 from tritforge.network.pe_groups import nonzero_groups
 
 

@@ -14,12 +14,14 @@ from tritforge.cli.main import run
 from tritforge.compress.layers.ternary import TernaryConv2d
 from tritforge.compress.methods.group_sparsity import grouped
 from tritforge.compress.models.catalogue import build_topology
+from tritforge.compress.models.kinds.conv import ConvNode
+from tritforge.compress.models.kinds.flatten import FlattenNode
+from tritforge.compress.models.kinds.pool import MaxPoolNode
 from tritforge.compress.models.model import Model
-from tritforge.compress.models.nodes import ConvNode, FlattenNode, MaxPoolNode
 from tritforge.compress.models.restored import build_model
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.errors import RecipeError
-from tritforge.network.network import INPUT
+from tritforge.network.layer import INPUT
 
 RECIPES = [f"imagenet_{network}_{kind}" for network in ("resnet18", "alexnet") for kind in ("clipped", "float")]
 SMALL = {"resnet18": "widths=[64, 64, 64, 64]", "alexnet": "widths=[64, 64, 64, 64, 64, 96]"}

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tritforge.compress.models.catalogue import build_topology
-from tritforge.compress.models.nodes import ConvNode
+from tritforge.compress.models.kinds.conv import ConvNode
 from tritforge.errors import RecipeError
-from tritforge.network.network import INPUT
+from tritforge.network.layer import INPUT
 
 
 @pytest.mark.parametrize(("depth", "blocks"), [(20, 3), (32, 5), (44, 7), (56, 9)])

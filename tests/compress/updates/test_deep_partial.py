@@ -17,7 +17,7 @@ from tritforge.compress.updates.policies import POLICIES
 from tritforge.compress.updates.policy import UpdateSettings
 from tritforge.compress.updates.round import steps_of_training, update_network
 from tritforge.errors import NetworkError, RecipeError
-from tritforge.network.network import AveragePool
+from tritforge.network.kinds.average_pool import AveragePool
 from tritforge.network.pe_groups import group_weights
 from tritforge.patches.patch import apply_to_network, diff
 

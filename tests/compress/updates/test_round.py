@@ -15,7 +15,7 @@ from tritforge.compress.updates.result import changed_elsewhere
 from tritforge.compress.updates.round import right, update_network
 from tritforge.errors import DataError, PatchError, RecipeError
 from tritforge.network.digest import network_digest
-from tritforge.network.network import AveragePool
+from tritforge.network.kinds.average_pool import AveragePool
 
 SETTINGS = UpdateSettings(epochs=1, learning_rate=5e-3, momentum=0.0)
 LAYER = "stage2.block1.conv2"

@@ -7,7 +7,8 @@ import pytest
 
 from tritforge.cost.core_timing import PE_LATENCY, CoreTiming, LayerShape, LayerTimes, Pipeline, Queue, Ring, Word
 from tritforge.cost.cycle_model import predict
-from tritforge.network.network import Convolution, Network
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower

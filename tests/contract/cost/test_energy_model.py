@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from tritforge.cost.energy_model import Activity, Energy, activity, energy
-from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import InputSpec
+from tritforge.network.network import Network
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters

@@ -9,7 +9,8 @@ import pytest
 from network_samples import any_network, tiny_network
 
 from tritforge.network.digest import canonical_json, network_digest, network_structure
-from tritforge.network.network import AveragePool, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.network import Network
 
 
 def test_the_digest_is_what_its_definition_says() -> None:

@@ -9,15 +9,10 @@ from network_samples import any_network, grouped_network, tiny_network
 
 from tritforge.errors import NetworkError
 from tritforge.network.arithmetic import output_size
-from tritforge.network.kinds.convolution import residual_stride, uncentred_bias
-from tritforge.network.network import (
-    AveragePool,
-    Convolution,
-    InputSpec,
-    Network,
-    compression_rate,
-    group_sparsity,
-)
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution, residual_stride, uncentred_bias
+from tritforge.network.layer import InputSpec
+from tritforge.network.network import Network, compression_rate, group_sparsity
 from tritforge.network.pe_groups import group_weights
 
 

@@ -10,8 +10,9 @@ from network_samples import any_network, tiny_network
 
 from tritforge.errors import NetworkError
 from tritforge.network.arithmetic import convolve
-from tritforge.network.kinds.convolution import active_weights
-from tritforge.network.network import AveragePool, Convolution, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution, active_weights
+from tritforge.network.network import Network
 from tritforge.network.reference import classify, logits, run, run_layer
 from tritforge.samples.random_network import KINDS, random_images, random_layer_network
 

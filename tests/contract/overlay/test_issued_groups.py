@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tritforge.network.network import INPUT, Convolution, Network
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import INPUT
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import group_weights
 from tritforge.overlay.issued_groups import IssuedGroups, ideal_speedup, issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower

@@ -11,7 +11,10 @@ from network_samples import convolution
 from program_interpreter import run_program
 
 from tritforge.errors import CapacityError
-from tritforge.network.network import AveragePool, Convolution, InputSpec, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import InputSpec
+from tritforge.network.network import Network
 from tritforge.network.reference import run
 from tritforge.overlay.descriptor import FRAME_WORDS, HEADER, LAYER, unpack
 from tritforge.overlay.lowering import fitting_parameters, lower, smallest_depths

@@ -16,18 +16,8 @@ from tritforge.network.network import Network
 from tritforge.network.trit_order import network_trits, trit_count
 from tritforge.patches.codec import entropy_bound_bytes
 from tritforge.patches.file import HEADER_BYTES
-from tritforge.patches.patch import (
-    apply_to_network,
-    compose,
-    diff,
-    full_update_bytes,
-    inspect,
-    network_version,
-    read_patch,
-    reverse,
-    verify,
-    write_patch,
-)
+from tritforge.patches.patch import apply_to_network, diff, full_update_bytes, inspect, network_version, verify
+from tritforge.patches.steps import compose, read_patch, reverse, write_patch
 
 
 def same(one: Network, other: Network) -> bool:

@@ -9,8 +9,9 @@ from network_samples import changed, tiny_network
 
 from tritforge.errors import PatchError
 from tritforge.patches.file import HEADER_BYTES, MAX_HEADER_BYTES
-from tritforge.patches.patch import apply_to_network, compose, diff, inspect, reverse
+from tritforge.patches.patch import apply_to_network, diff, inspect
 from tritforge.patches.signature import check_signature, public_key_of, sign
+from tritforge.patches.steps import compose, reverse
 
 PRIVATE, OTHER = bytes(range(32)), bytes(range(1, 33))
 

@@ -5,8 +5,10 @@ import pytest
 
 from tritforge.network import reference
 from tritforge.network.digest import network_digest
-from tritforge.network.kinds.convolution import residual_stride
-from tritforge.network.network import INPUT, AveragePool, Convolution, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution, residual_stride
+from tritforge.network.layer import INPUT
+from tritforge.network.network import Network
 from tritforge.network.pe_groups import nonzero_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tritforge.errors import CapacityError
-from tritforge.network.network import INPUT, AveragePool, Layer, Network
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.layer import INPUT, Layer
+from tritforge.network.network import Network
 from tritforge.overlay.descriptor import AVERAGE_POOL
 from tritforge.overlay.kinds.kind import LoweredLayer, OverlayKind, Site, Sums
 from tritforge.overlay.map_layout import map_layout

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tritforge.errors import CapacityError
-from tritforge.network.kinds.convolution import residual_stride, uncentred_bias
-from tritforge.network.network import INPUT, Convolution, Layer, Network
+from tritforge.network.kinds.convolution import Convolution, residual_stride, uncentred_bias
+from tritforge.network.layer import INPUT, Layer
+from tritforge.network.network import Network
 from tritforge.overlay.descriptor import CONVOLUTION
 from tritforge.overlay.group_images import QUAD, group_images
 from tritforge.overlay.kinds.kind import LoweredLayer, OverlayKind, Site, Sums

@@ -14,7 +14,8 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tritforge.network.network import Layer, Network
+from tritforge.network.layer import Layer
+from tritforge.network.network import Network
 from tritforge.overlay.parameters import AcceleratorParameters
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)

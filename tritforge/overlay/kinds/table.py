@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tritforge.errors import CapacityError
-from tritforge.network.network import AveragePool, Convolution, Layer
+from tritforge.network.kinds.average_pool import AveragePool
+from tritforge.network.kinds.convolution import Convolution
+from tritforge.network.layer import Layer
 from tritforge.overlay.kinds.average_pool import AveragePoolKind
 from tritforge.overlay.kinds.convolution import ConvolutionKind
 from tritforge.overlay.kinds.kind import OverlayKind
