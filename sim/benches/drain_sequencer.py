@@ -81,6 +81,7 @@ class TB:
         self.sums, self.residuals = pause(sums, self.random), pause(residuals, self.random)
         self.passes: Source[dict[str, int]] = Source(dut.pass_valid_i, dut.pass_ready_o, self._put, passes, self.random)
         self.ring = Ring(2 * self.pass_words)
+        self.prompt = 0  # passes that began in the cycle in which their sums were complete
 
     def _put(self, item: dict[str, int] | None) -> None:
         self.dut.pass_i.value = pack_record(PASS, **item) if item else self.random.getrandbits(36)
@@ -170,6 +171,7 @@ class TB:
             if dut.begin_o.value:
                 assert work and not current and may_begin, "a pass that should not begin"
                 assert begun < complete, "a pass before its sums"
+                self.prompt += finished and begun == complete - 1
                 layer, taken, current = work.popleft()
                 if layer.fields.get("kind") == AVERAGE_POOL.code:
                     assert layers.index(layer) == done, "a pool before the layer before is done"
@@ -212,9 +214,20 @@ async def a_reset_forgets_what_drains_and_what_is_prepared(dut) -> None:
             tb = TB(dut, *(["none"] * 3 if cycles % 2 else ["idle"] * 3))
             tb.random.seed(cycles)
             await tb.run(2, cut)
-            await reset_again(dut, *INPUTS)
+            await reset_again(dut, *(name for name in INPUTS if name != "step"))  # a quad may leave in its cycle
             for _ in range(4):
                 await ReadOnly()
                 for name in ("want", "begin", "step_valid", "release"):
                     assert getattr(dut, f"{name}_o").value == 0, name
                 await RisingEdge(dut.clk_i)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_pass_that_waited_begins_in_the_cycle_that_completes_its_sums(dut) -> None:
+    """Sums come in bursts, everything else is there."""
+    for name in INPUTS:
+        getattr(dut, f"{name}_i").value = 0
+    await start(dut)
+    tb = TB(dut, "none", "bursts", "none")
+    await tb.run(20)
+    assert tb.prompt

@@ -184,5 +184,5 @@ async def a_reset_at_any_cycle_frees_everything(dut) -> None:
                 await tb.cycle()
                 cycles = cycles and cycles - 1
             passes.add(tb.first)
-            await reset_again(dut, *inputs)
+            await reset_again(dut, "idle", "group_valid", "release")  # windows may be taken in the cycle of the reset
     assert passes == {False, True}
