@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from tritforge.device.update import PreparedUpdate
 from tritforge.errors import NetworkError, PatchError, TritforgeError
-from tritforge.files import atomic_write, reason
+from tritforge.files import atomic_write, reason, sweep
 from tritforge.network.digest import network_digest
 from tritforge.network.file import NETWORK_FILE, load_network, save_network
 from tritforge.network.network import Network
@@ -51,7 +51,8 @@ class Journal:
             NetworkError: the network file is missing or damaged.
             PatchError: the pending patch belongs to another network.
         """
-        self._sweep()
+        for path in (self.network_path, self.pending_path):
+            sweep(path)
         self._network = network = load_network(self.network_path)
         pending = self._read_pending()
         if pending is None:
@@ -100,12 +101,6 @@ class Journal:
             return None
         except OSError as error:
             raise NetworkError(f"{self.pending_path}: cannot be read: {reason(error)}") from error
-
-    def _sweep(self) -> None:
-        """Remove what a process that died while writing left behind."""
-        for path in (self.network_path, self.pending_path):
-            for part in path.parent.glob(f".{path.name}.*.part"):
-                part.unlink(missing_ok=True)
 
     def _forget_pending(self) -> None:
         try:
