@@ -57,6 +57,21 @@ def atomic_stream(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise TritforgeError(f"cannot write {name}: {reason(error)}") from error
 
 
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove the file at ``path``, if there is one, so that it does not come back after a power cut.
+
+    Raises:
+        OSError: it cannot be removed, or the folder cannot be flushed.
+    """
+    target = Path(path)
+    if not target.parent.exists():
+        return
+    with _opened(target.parent) as folder:
+        with suppress(FileNotFoundError):
+            os.unlink(target.name, dir_fd=folder)
+        _sync_folder(folder)
+
+
 def sweep(path: str | os.PathLike[str]) -> None:
     """Remove the temporary files that dead writers of the file at ``path`` have left; those of live ones stay.
 
