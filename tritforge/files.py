@@ -82,6 +82,23 @@ def sweep(path: str | os.PathLike[str]) -> None:
         _sweep(folder, target.name)
 
 
+@contextmanager
+def held(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds the file at ``path``, which the block may replace; waits while another process does.
+
+    Only those who hold it, too, are kept away, and only where the file system has locks.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    while True:
+        with open(path, "rb") as stream:
+            _lock(stream.fileno())
+            if os.path.samestat(os.fstat(stream.fileno()), os.stat(path)):
+                yield
+                return
+
+
 def reason(error: OSError) -> str:
     """What the operating system said, as the second half of a sentence: ``no space left on device``."""
     text = error.strerror or str(error)
@@ -116,7 +133,7 @@ def _new_part(folder: int, name: str) -> tuple[str, int]:
         except FileExistsError:
             continue
         try:
-            _lock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor)
             found = os.fstat(descriptor)
             if mode not in (None, stat.S_IMODE(found.st_mode)):
                 os.fchmod(descriptor, mode)
@@ -151,10 +168,10 @@ def _sweep(folder: int, name: str) -> None:
                 os.close(descriptor)
 
 
-def _lock(descriptor: int, kind: int) -> None:
-    """``flock`` where the file system has locks."""
+def _lock(descriptor: int) -> None:
+    """Wait for the lock of a file, where the file system has locks; closing the file lets it go."""
     try:
-        fcntl.flock(descriptor, kind)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in _LOCKLESS:
             raise
