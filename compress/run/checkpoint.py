@@ -1,7 +1,11 @@
-"""Training checkpoints: everything that makes a killed run continue bit for bit."""
+"""Training checkpoints: everything that makes a killed run continue bit for bit.
+
+The file is the ZIP archive of ``torch.save``, sealed: its comment is the SHA-256 of all bytes before the comment.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -19,7 +23,12 @@ from tritforge.compress.run.workers import workers_around
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write, reason
 
-FORMAT = 1
+FORMAT = 2
+UNSEALED_FORMAT = 1
+"""Before archives were sealed; still read."""
+
+_SEAL = b"tritforge checkpoint SHA-256 "
+_COMMENT_BYTES = len(_SEAL) + hashlib.sha256().digest_size
 
 
 class CheckpointError(TritforgeError):
@@ -91,7 +100,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
     content = {item.name: getattr(checkpoint, item.name) for item in fields(Checkpoint)}
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content, "recipe": checkpoint.recipe.values()}, buffer)
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, _sealed(buffer.getvalue()))
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -104,15 +113,19 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if target.is_dir():
         target = target / CHECKPOINT_FILE
     try:
-        stored = io.BytesIO(target.read_bytes())
+        stored = target.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {target}: {reason(error)}") from error
+    sealed = _is_sealed(stored, target)
     try:
-        content = torch.load(stored, map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(f"{target} is not a training checkpoint, or it is damaged") from error
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise CheckpointError(f"{target} is not a training checkpoint of format {FORMAT}")
+    found = content.pop("format", None) if isinstance(content, dict) else None
+    if found not in (UNSEALED_FORMAT, FORMAT):
+        raise CheckpointError(f"{target} is not a training checkpoint of format {UNSEALED_FORMAT} or {FORMAT}")
+    if found == FORMAT and not sealed:
+        raise CheckpointError(f"checkpoint {target} is damaged: it lacks its SHA-256")
     required = [item.name for item in fields(Checkpoint) if item.default is MISSING and item.default_factory is MISSING]
     missing = set(required) - set(content)
     if missing:
@@ -120,3 +133,18 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     content["recipe"] = replace_values(Recipe(), content["recipe"], f"checkpoint {target}")
     content.setdefault("methods", states_of_methods(content))
     return Checkpoint(**{item.name: content[item.name] for item in fields(Checkpoint) if item.name in content})
+
+
+def _sealed(archive: bytes) -> bytes:
+    """The ZIP archive, which has no comment yet, with its seal."""
+    content = archive[:-2] + _COMMENT_BYTES.to_bytes(2, "little")
+    return content + _SEAL + hashlib.sha256(content).digest()
+
+
+def _is_sealed(stored: bytes, path: Path) -> bool:
+    content, comment = stored[:-_COMMENT_BYTES], stored[-_COMMENT_BYTES:]
+    if not comment.startswith(_SEAL):
+        return False
+    if comment.removeprefix(_SEAL) != hashlib.sha256(content).digest():
+        raise CheckpointError(f"checkpoint {path} is damaged: its SHA-256 is not that of its content")
+    return True

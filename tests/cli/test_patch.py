@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import json
+import select
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from network_samples import changed, tiny_network
 
 from tritforge.cli.main import run
+from tritforge.files import held
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
 from tritforge.patches.patch import diff, full_update_bytes, inspect
@@ -85,6 +93,74 @@ def test_a_mistake_is_one_sentence(folder: Path, line: str, words: str, capsys: 
     told = capsys.readouterr()
     assert words in told.err and told.err.count("\n") == 1 and told.out == ""
     assert not (folder / "x").exists()
+
+
+@contextmanager
+def other_process() -> Iterator[subprocess.Popen[str]]:
+    """Runs a ``tritforge`` command for each line of its input, and prints its status and what it told of a mistake."""
+    code = """
+        import contextlib, io, sys
+        from tritforge.cli.main import run
+        run(["patch", "inspect", "update.patch"])
+        print("ready", flush=True)
+        for line in sys.stdin:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as told:
+                status = run(line.split())
+            print(status, told.getvalue().replace("\\n", "|"), flush=True)
+        """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "ready\n":
+            pass
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ask(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def answer(process: subprocess.Popen[str]) -> tuple[int, str]:
+    assert process.stdout is not None
+    status, _, told = process.stdout.readline().strip().partition(" ")
+    return int(status), told
+
+
+def test_of_two_patches_applied_to_one_file_at_once_one_is_refused(folder: Path) -> None:
+    """The file then holds the network of the other, which was told that it succeeded."""
+    networks = [NEW, changed(BASE, 2, 0.1, 0.1)]
+    for number, network in enumerate(networks):
+        (folder / f"{number}.patch").write_bytes(diff(BASE, network, 1))
+    with other_process() as one, other_process() as two:
+        for _ in range(20):
+            save_network("shared.safetensors", BASE)
+            for number, process in enumerate((one, two)):
+                ask(process, f"patch apply {number}.patch shared.safetensors -o shared.safetensors")
+            answers = [answer(one), answer(two)]
+            statuses = [status for status, _ in answers]
+            assert sorted(statuses) == [0, 2]
+            assert network_digest(load_network("shared.safetensors")) == network_digest(networks[statuses.index(0)])
+            told = answers[statuses.index(2)][1]
+            assert told.count("|") == 1
+            assert "another process has changed it meanwhile" in told or "made for network" in told
+    assert not list(folder.glob(".*"))
+
+
+def test_applying_waits_for_who_holds_the_network_and_finds_it_changed(folder: Path) -> None:
+    with other_process() as process:
+        with held("old.safetensors"):
+            ask(process, "patch apply update.patch old.safetensors -o old.safetensors")
+            assert not select.select([process.stdout], [], [], 0.5)[0]
+            save_network("old.safetensors", replace(BASE, provenance={"version": 1}))
+        status, told = answer(process)
+    assert status == 2 and told.count("|") == 1
+    assert "old.safetensors: another process has changed it meanwhile" in told or "must be higher" in told
+    assert network_digest(load_network("old.safetensors")) == network_digest(BASE)
 
 
 def test_signed_patches_are_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,10 @@ from tritforge.cli.shared.accelerator_options import PesOption
 from tritforge.cli.shared.options import JsonOption, write_result
 from tritforge.cli.shared.patch_simulation import simulate_patch
 from tritforge.errors import PatchError
-from tritforge.files import atomic_write, reason
+from tritforge.files import atomic_write, held, reason
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
+from tritforge.network.network import Network
 from tritforge.patches import patch as patches
 from tritforge.patches import steps
 from tritforge.patches.signature import check_signature, public_key_of, sign
@@ -86,7 +87,10 @@ def apply(
     public_key: PublicKeyOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Apply a patch file to a network file, to a simulated accelerator that runs the network, or to both."""
+    """Apply a patch file to a network file, to a simulated accelerator that runs the network, or to both.
+
+    The network file may be the one that is written: of two patches applied to it at once, one is refused.
+    """
     if output is None and not simulate:
         raise PatchError("patch apply needs -o FILE for the new network, --simulate IMAGES, or both")
     base = load_network(network)
@@ -96,7 +100,9 @@ def apply(
         result = patches.apply_to_network(base, content)
     told = simulate_patch(content, base, simulate, pes) if simulate else {}
     if output is not None:
-        save_network(output, result)
+        with held(network):
+            _check_unchanged(network, base)
+            save_network(output, result)
         typer.echo(f"{output} is version {patches.network_version(result)}")
     write_result(context, json, told, data_digest=network_digest(base))
 
@@ -196,6 +202,13 @@ def _write(output: Path, content: bytes, private_key: Path | None) -> dict[str, 
         f"{told['changed_affine_entries']} of {told['affine_entries']} affine entries in {len(content)} bytes"
     )
     return told
+
+
+def _check_unchanged(path: Path, network: Network) -> None:
+    found = load_network(path)
+    same_version = patches.network_version(found) == patches.network_version(network)
+    if not same_version or network_digest(found) != network_digest(network):
+        raise PatchError(f"{path}: another process has changed it meanwhile; nothing was written")
 
 
 def _check_signature(content: bytes, public_key: Path | None) -> None:

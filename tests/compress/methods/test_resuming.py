@@ -64,7 +64,7 @@ def test_a_stopped_run_ends_in_the_same_weights_and_log(keys, teacher, tmp_path:
 
 
 def test_a_checkpoint_of_before_goes_on_to_the_bit(teacher, tmp_path: Path) -> None:
-    """As older versions wrote it: a flat recipe, the state of the pruning, the teacher's digest."""
+    """As older versions wrote it: no seal, a flat recipe, the state of the pruning, the teacher's digest."""
     recipe = recipe_of(METHOD_KEYS["all"], teacher)
     whole = train(recipe, tmp_path / "whole", dataset=DATA)
 
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_before_goes_on_to_the_bit(teacher, tmp_path: Path) -> N
     states, tables = content.pop("methods"), {name: content["recipe"].pop(name) for name in METHODS}
     for old, (table, key, unchosen) in OLD_KEYS.items():
         content["recipe"][old] = tables[table].get(key, unchosen)
-    content |= {"pruning": states["target_pruning"], "teacher": states["distillation"]["teacher"]}
+    content |= {"format": 1, "pruning": states["target_pruning"], "teacher": states["distillation"]["teacher"]}
     torch.save(content, path)
     assert load_checkpoint(path).recipe == recipe
     again = train(recipe, tmp_path / "old", dataset=DATA)

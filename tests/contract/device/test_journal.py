@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import pathlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,8 @@ from network_samples import changed, tiny_network
 
 from tritforge.device.journal import Journal
 from tritforge.device.update import PreparedUpdate, prepare_update
-from tritforge.errors import DeviceError, NetworkError, PatchError
+from tritforge.errors import DeviceError, NetworkError, PatchError, TritforgeError
+from tritforge.files import atomic_stream
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
 from tritforge.network.network import Network
@@ -46,7 +47,7 @@ class DyingSystem:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, survive: int, after: bool) -> None:
         self.left, self.after, self.count = survive, after, 0
-        for owner, name in ((os, "replace"), (os, "fsync"), (pathlib.Path, "unlink")):
+        for owner, name in ((os, "replace"), (os, "fsync"), (os, "unlink")):
             monkeypatch.setattr(owner, name, self.wrapped(getattr(owner, name)))
 
     def wrapped(self, operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +78,7 @@ def journal(tmp_path: Path) -> Journal:
 def test_an_update_replaces_the_network(journal: Journal, tmp_path: Path) -> None:
     assert journal.update(UPDATE, lambda: "done") == "done"
     assert files(tmp_path) == {"network.safetensors"}
-    again = Journal(tmp_path).recover()
+    again = Journal(tmp_path).recover().network
     assert network_digest(again) == network_digest(NEW) and network_version(again) == 1
 
 
@@ -107,11 +108,11 @@ def test_a_death_at_any_operation_leaves_old_or_new(
                 finished = False
             else:
                 finished = system.left >= 0
-        found = Journal(folder).recover()
+        found = Journal(folder).recover().network
         outcome = {network_digest(BASE): "old", network_digest(NEW): "new"}[network_digest(found)]
         assert network_version(found) == (outcome == "new")
         assert files(folder) == {"network.safetensors"}
-        assert network_digest(Journal(folder).recover()) == network_digest(found)
+        assert network_digest(Journal(folder).recover().network) == network_digest(found)
         if applied:
             assert outcome == "new", "the accelerator had the new network, so must the next process"
         outcomes.append(outcome)
@@ -133,7 +134,7 @@ def test_recovery_itself_may_die(after: bool, tmp_path: Path, monkeypatch: pytes
             system = DyingSystem(patched, survive, after)
             with contextlib.suppress(Killed):
                 journal.recover()
-        assert network_digest(Journal(folder).recover()) == network_digest(NEW)
+        assert network_digest(Journal(folder).recover().network) == network_digest(NEW)
         assert files(folder) == {"network.safetensors"}
         if system.left >= 0:
             return
@@ -156,7 +157,7 @@ def test_a_death_while_storing_over_a_pending_patch_leaves_old_or_new(
             system = DyingSystem(patched, survive, after)
             with contextlib.suppress(Killed):
                 journal.store(other)
-        outcomes.append(names[network_digest(Journal(folder).recover())])
+        outcomes.append(names[network_digest(Journal(folder).recover().network)])
         assert files(folder) == {"network.safetensors"}
         if system.left >= 0:
             break
@@ -177,7 +178,7 @@ def test_a_death_while_the_first_network_is_stored_leaves_none_or_it(
             with contextlib.suppress(Killed):
                 Journal(folder).store(BASE)
         try:
-            found.append(network_digest(Journal(folder).recover()))
+            found.append(network_digest(Journal(folder).recover().network))
         except NetworkError as error:
             assert "there is no such network file" in str(error)
             found.append("none")
@@ -194,7 +195,7 @@ def test_a_crash_while_the_accelerator_is_written_leads_to_the_new_network(journ
     with pytest.raises(Killed):
         journal.update(UPDATE, die)
     assert files(tmp_path) == {"network.safetensors", "pending.patch"}
-    assert network_digest(Journal(tmp_path).recover()) == network_digest(NEW)
+    assert network_digest(Journal(tmp_path).recover().network) == network_digest(NEW)
 
 
 def test_a_refusal_keeps_the_old_network(journal: Journal, tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_a_refusal_keeps_the_old_network(journal: Journal, tmp_path: Path) -> No
     with pytest.raises(DeviceError):
         journal.update(UPDATE, refuse)
     assert files(tmp_path) == {"network.safetensors"}
-    assert network_digest(journal.recover()) == network_digest(BASE)
+    assert network_digest(journal.recover().network) == network_digest(BASE)
 
 
 def test_an_update_for_another_network_or_version_is_refused(journal: Journal, tmp_path: Path) -> None:
@@ -217,28 +218,28 @@ def test_an_update_for_another_network_or_version_is_refused(journal: Journal, t
     with pytest.raises(PatchError, match="version is 1; it must be higher than the present 1"):
         journal.update(UPDATE, forbidden)
     assert files(tmp_path) == {"network.safetensors"}
-    assert network_digest(journal.recover()) == network_digest(BASE)
+    assert network_digest(journal.recover().network) == network_digest(BASE)
 
 
 def test_updates_follow_each_other(journal: Journal, tmp_path: Path) -> None:
     journal.update(UPDATE, lambda: None)
     back = prepared(UPDATE.result, diff(UPDATE.result, BASE, 2))
     journal.update(back, lambda: None)
-    again = Journal(tmp_path).recover()
+    again = Journal(tmp_path).recover().network
     assert network_digest(again) == network_digest(BASE) and network_version(again) == 2
 
 
 def test_what_was_finished_but_not_tidied_is_tidied(journal: Journal, tmp_path: Path) -> None:
     journal.update(UPDATE, lambda: None)
     (tmp_path / "pending.patch").write_bytes(PATCH)
-    assert network_version(journal.recover()) == 1
+    assert network_version(journal.recover().network) == 1
     assert files(tmp_path) == {"network.safetensors"}
 
 
 def test_a_torn_pending_patch_is_forgotten(journal: Journal, tmp_path: Path) -> None:
     for pending in (PATCH[:-1], PATCH[:60], b"", bytes(len(PATCH)), PATCH[:130] + bytes(len(PATCH) - 130)):
         (tmp_path / "pending.patch").write_bytes(pending)
-        assert network_digest(journal.recover()) == network_digest(BASE)
+        assert network_digest(journal.recover().network) == network_digest(BASE)
         assert files(tmp_path) == {"network.safetensors"}
 
 
@@ -251,7 +252,7 @@ def test_a_foreign_pending_patch_is_named(journal: Journal, tmp_path: Path) -> N
     assert (tmp_path / "network.safetensors").read_bytes() == before
     journal.store(NEW)
     assert files(tmp_path) == {"network.safetensors"}
-    assert network_digest(journal.recover()) == network_digest(NEW)
+    assert network_digest(journal.recover().network) == network_digest(NEW)
 
 
 def test_an_empty_folder_and_unreadable_files_are_told(tmp_path: Path) -> None:
@@ -263,3 +264,37 @@ def test_an_empty_folder_and_unreadable_files_are_told(tmp_path: Path) -> None:
         Journal(tmp_path).recover()
     with pytest.raises(NetworkError, match=r"pending\.patch: cannot be removed"):
         Journal(tmp_path).store(BASE)
+
+
+def test_recovery_leaves_what_another_process_is_writing(journal: Journal, tmp_path: Path) -> None:
+    with atomic_stream(tmp_path / "network.safetensors") as stream:
+        assert network_digest(Journal(tmp_path).recover().network) == network_digest(BASE)
+        stream.write(b"whole")
+    assert (tmp_path / "network.safetensors").read_bytes() == b"whole"
+    assert files(tmp_path) == {"network.safetensors"}
+
+
+def test_a_refusal_that_a_power_cut_may_undo_is_told(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def refuse() -> None:
+        monkeypatch.setattr(os, "fsync", broken)
+        raise DeviceError("no")
+
+    with pytest.raises(NetworkError, match=r"pending\.patch: cannot be removed: input/output error"):
+        journal.update(UPDATE, refuse)
+
+
+def test_an_update_that_could_not_be_stored_is_finished_before_the_next(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched, pytest.raises(TritforgeError, match="no space left on device"):
+        journal.update(UPDATE, lambda: patched.setattr(os, "fsync", full))
+    journal.update(prepared(UPDATE.result, diff(UPDATE.result, BASE, 2)), lambda: None)
+    assert network_version(journal.recover().network) == 2 and files(tmp_path) == {"network.safetensors"}

@@ -97,10 +97,10 @@ def test_each_network_is_hashed_checked_and_lowered_at_most_once(
     counted(network_module, "_check_network", "whole checks")
     counted(accelerator_module, "lower", "lowerings")
     journal = Journal(folder)
-    held = journal.recover()
+    held = journal.recover().network
     accelerator.load(held, version=0)
     assert counts == {"digests": 1, "whole checks": 1, "lowerings": 1}
     update = accelerator.prepare(held, patch)
     journal.update(update, lambda: accelerator.apply(update))
     assert counts == {"digests": 2, "whole checks": 2, "lowerings": 2}
-    assert network_digest(Journal(folder).recover()) == network_digest(new)
+    assert network_digest(Journal(folder).recover().network) == network_digest(new)
