@@ -63,8 +63,7 @@ def run(arguments: Sequence[str]) -> int:
 def explain(error: Exception) -> str | None:
     """The sentence for what a user can cause and mend, a tool's log below it where there is one; None for a defect."""
     if isinstance(error, TritforgeError):
-        sentence = " ".join(str(error).removesuffix(error.details).split())
-        return f"{sentence}\n{error.details}" if error.details else sentence
+        return str(error)
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").split(".")[0]
         if package in EXTRAS:

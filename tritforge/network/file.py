@@ -7,7 +7,6 @@ One metadata key, ``tritforge``, holds canonical JSON: schema, structure, digest
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tritforge.network.document import Budget, Fetch, LayerReader, Record
 from tritforge.network.kinds.table import KINDS
 from tritforge.network.layer import INPUT, InputSpec, Layer
 from tritforge.network.network import MAX_GROUP_CHANNELS, Network
+from tritforge.strict_json import read_json
 
 NETWORK_FILE = "network.safetensors"
 """What the file is called in a run folder and in a journal's."""
@@ -92,8 +92,8 @@ def _metadata(name: str, metadata: dict[str, str] | None) -> Any:
         found = sorted(metadata or {})
         raise NetworkError(f"{name}: metadata keys are {found}; a network file has {METADATA_KEY!r} only")
     try:
-        return json.loads(metadata[METADATA_KEY])
-    except (ValueError, RecursionError) as error:
+        return read_json(metadata[METADATA_KEY])
+    except ValueError as error:
         raise NetworkError(f"{name}: metadata {METADATA_KEY!r} is no JSON: {error}") from error
 
 

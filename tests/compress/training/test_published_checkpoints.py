@@ -30,6 +30,4 @@ def test_a_published_checkpoint_is_the_run_that_its_record_tells_of(path: Path) 
     assert run_name(checkpoint.recipe) == path.stem
     assert weights_digest(model_of_checkpoint(checkpoint, (3, 32, 32), 10)) == record.weights_digest
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert (
-        f"| `{path.stem}`, CIFAR-10-JPEG | {record.top1:.2f} % | `{state_digest(checkpoint.model)[:16]}…` |" in page
-    )
+    assert f"| `{path.stem}`, CIFAR-10-JPEG | {record.top1:.2f} % | `{state_digest(checkpoint.model)[:16]}…` |" in page
