@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from tritforge.errors import TritforgeError
 from tritforge.files import reason
+from tritforge.plain_text import printable
 
 MISTAKE = 2
 INTERRUPTED = 130
@@ -94,5 +95,5 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 
 def _tell(sentence: str, status: int = MISTAKE) -> int:
-    print(sentence, file=sys.stderr)
+    print("\n".join(map(printable, sentence.split("\n"))), file=sys.stderr)
     return status
