@@ -18,6 +18,8 @@ def printable(text: object) -> str:
 
 def sentence(text: str, longest: int = MAX_SENTENCE) -> str:
     """``text`` as one printable line of at most ``longest`` characters; what is too long loses its middle."""
-    line = printable(" ".join(text.split()))
-    head = longest // 2
+    line, head = " ".join(text.split()), longest // 2
+    if len(line) > 2 * longest:
+        line = line[:longest] + line[-longest:]  # what is escaped is no shorter: only these ends can be told
+    line = printable(line)
     return line if len(line) <= longest else line[:head] + _CUT + line[head + len(_CUT) - longest :]

@@ -131,7 +131,7 @@ def both(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]
     return apply
 
 
-REST = (1 << 26) - 54 - 162
+REST = (1 << 24) - 54 - 162
 """Weights that the first two layers leave of those that a file may claim."""
 
 WRONG_DOCUMENTS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
@@ -154,10 +154,13 @@ WRONG_DOCUMENTS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (change("layers", 1, "outputs", to=70), r"'first\.stored' is U8\[1\]; expected U8\[9\]"),
     (change("layers", 1, "outputs", to=1 << 30), "claim more than"),
     (change("layers", 1, "inputs", to=1 << 27), "claim more than"),
-    (change("layers", 1, "outputs", to=((1 << 26) - 54) // 27 + 1), "claim more than 67108864 weights"),
-    (change("layers", 1, "outputs", to=((1 << 26) - 54) // 27), r"'first\.stored' is U8\[1\]"),
-    (both(change("layers", 2, "inputs", to=1), change("layers", 2, "outputs", to=REST)), r"'second\.stored' is U8"),
-    (both(change("layers", 2, "inputs", to=1), change("layers", 2, "outputs", to=REST + 1)), "claim more than"),
+    (change("layers", 1, "outputs", to=((1 << 24) - 54) // 27 + 1), "claim more than 16777216 weights"),
+    (change("layers", 1, "outputs", to=((1 << 24) - 54) // 27), r"'first\.stored' is U8\[1\]"),
+    (
+        both(change("layers", 2, "inputs", to=1), change("layers", 2, "outputs", to=REST // 2)),
+        r"'second\.stored' is U8",
+    ),
+    (both(change("layers", 2, "inputs", to=1), change("layers", 2, "outputs", to=REST // 2 + 1)), "claim more than"),
     (change("input", "height", to=1 << 31), r"input\.height is 2147483648; allowed is an integer from 0 to 2147483647"),
     (change("input", "height", to=(1 << 31) - 1), "digest is"),
     (change("layers", 0, "inputs", to=3), r"'stem\.weights' is I16"),
