@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tritforge.plain_text import MAX_SENTENCE, sentence
+
 
 class TritforgeError(Exception):
     """A user's mistake or a refused input, told in one plain sentence.
 
+    As text it is one printable line of bounded length, whatever names and values of files it holds.
+
     Attributes:
+        longest: characters of the sentence at most.
         details: lines of a tool's log, told below the sentence; empty for what a user can mend.
     """
 
+    longest: int = MAX_SENTENCE
     details: str = ""
+
+    def __str__(self) -> str:
+        told = sentence(super().__str__().removesuffix(self.details), self.longest)
+        return f"{told}\n{self.details}" if self.details else told
 
 
 class NetworkError(TritforgeError):
@@ -53,7 +63,9 @@ class DataError(TritforgeError):
 
 
 class RecipeError(TritforgeError):
-    """A recipe with an unknown key or a value out of range."""
+    """A recipe with an unknown key or a value out of range; the sentence may name every key there is."""
+
+    longest = 2000
 
 
 class ResultFileError(TritforgeError):

@@ -21,6 +21,7 @@ import numpy as np
 
 from tritforge.errors import ResultFileError
 from tritforge.files import atomic_write, reason
+from tritforge.strict_json import read_json
 
 SCHEMA = 1
 
@@ -128,17 +129,13 @@ def read_result(path: str | os.PathLike[str]) -> Result:
     """
     name = os.fspath(path)
     try:
-        document = json.loads(Path(name).read_bytes(), parse_constant=_refuse_constant)
+        document = read_json(Path(name).read_bytes())
     except OSError as error:
         raise ResultFileError(f"cannot read {name}: {reason(error)}") from error
     except ValueError as error:
         raise ResultFileError(f"{name} is not a JSON file: {error}") from error
     _check(document, name)
     return Result(**{key: value for key, value in document.items() if key != "schema"})
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"found {text}, but numbers must be finite")
 
 
 def _plain(value: Any, name: str, where: str) -> Any:

@@ -130,6 +130,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     missing = set(required) - set(content)
     if missing:
         raise CheckpointError(f"checkpoint {target} lacks {', '.join(sorted(missing))}")
+    if not isinstance(content["recipe"], dict) or not all(isinstance(key, str) for key in content["recipe"]):
+        raise CheckpointError(f"checkpoint {target}: its recipe is no table of keys")
     content["recipe"] = replace_values(Recipe(), content["recipe"], f"checkpoint {target}")
     content.setdefault("methods", states_of_methods(content))
     return Checkpoint(**{item.name: content[item.name] for item in fields(Checkpoint) if item.name in content})

@@ -183,6 +183,8 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{source} is not valid TOML: its lists and tables lie too deep in one another") from error
 
 
 def _old_keys(values: Mapping[str, Any]) -> list[str]:
@@ -192,7 +194,7 @@ def _old_keys(values: Mapping[str, Any]) -> list[str]:
 def _override_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 

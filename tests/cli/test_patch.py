@@ -17,6 +17,7 @@ from tritforge.cli.main import run
 from tritforge.files import held
 from tritforge.network.digest import network_digest
 from tritforge.network.file import load_network, save_network
+from tritforge.patches.file import read_patch_file, write_patch_file
 from tritforge.patches.patch import diff, full_update_bytes, inspect
 from tritforge.patches.steps import reverse
 
@@ -51,7 +52,7 @@ def test_inspect_tells_and_records(folder: Path, capsys: pytest.CaptureFixture[s
     assert command("inspect update.patch --json told.json") == 0
     told = inspect((folder / "update.patch").read_bytes())
     assert json.loads((folder / "told.json").read_text())["metrics"] == told
-    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["base_digest"] == network_digest(BASE) and lines["changed_trits"] == str(told["changed_trits"])
     assert set(lines) == set(told)
 
@@ -163,13 +164,28 @@ def test_applying_waits_for_who_holds_the_network_and_finds_it_changed(folder: P
     assert network_digest(load_network("old.safetensors")) == network_digest(BASE)
 
 
+def test_a_signature_counts_for_nothing_until_it_is_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = read_patch_file((folder / "update.patch").read_bytes())
+    (folder / "forged.patch").write_bytes(write_patch_file(replace(file, signature=bytes(range(64)))))
+    assert command("inspect forged.patch") == 0
+    assert "signature               present, not checked\n" in capsys.readouterr().out
+    for name, told in (("forged", "present, not checked"), ("update", "none")):
+        assert command(f"verify {name}.patch old.safetensors --json told.json") == 0
+        assert f"signature: {told}; no --public-key was given\n" in capsys.readouterr().out
+        assert json.loads((folder / "told.json").read_text())["metrics"]["signature"] == told
+
+
 def test_signed_patches_are_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("cryptography")
     (folder / "server.key").write_bytes(bytes(range(32)))
     (folder / "other.key").write_bytes(bytes(32))
     assert command("key server.key -o server.pub") == command("key other.key -o other.pub") == 0
     assert command("diff old.safetensors new.safetensors -o signed.patch --sign server.key") == 0
-    assert command("verify signed.patch old.safetensors --public-key server.pub") == 0
+    capsys.readouterr()
+    assert command("verify signed.patch old.safetensors --public-key server.pub --json checked.json") == 0
+    checked = f"checked, by the key {(folder / 'server.pub').read_bytes().hex()}"
+    assert f"signature: {checked}\n" in capsys.readouterr().out
+    assert json.loads((folder / "checked.json").read_text())["metrics"]["signature"] == checked
     assert command("apply signed.patch old.safetensors -o x --public-key other.pub") == 2
     assert "not by the given key" in capsys.readouterr().err and not (folder / "x").exists()
     assert command("verify update.patch old.safetensors --public-key server.pub") == 2

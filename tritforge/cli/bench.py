@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tritforge.cli.shared.accelerator_options import DepthsOption, PesOption, with_depths
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.cli.shared.processes import in_processes
 from tritforge.cli.shared.step_folder import run_step
@@ -47,9 +48,9 @@ def layers(
     with progress("simulating", total=2 * len(TABLE_7), unit="runs") as advance:
         speeds = bench_layers(parameters, TABLE_7, repeats, seed, advance)
     metrics = {"pes": pes, "repeats": repeats, "activation_bits": bits, "layers": [asdict(speed) for speed in speeds]}
-    typer.echo("layer    groups non-zero cycles dense cycles sparse speedup ideal of ideal alone Table 7")
+    echo("layer    groups non-zero cycles dense cycles sparse speedup ideal of ideal alone Table 7")
     for speed, paper in zip(speeds, PAPER, strict=True):
-        typer.echo(
+        echo(
             f"{speed.name:8} {speed.groups:6} {speed.nonzero_groups:8} {speed.cycles_dense:12.0f}"
             f" {speed.cycles_sparse:13.0f} {speed.speedup:7.3f} {speed.ideal_speedup:5.3f} {speed.efficiency:8.1%}"
             f" {speed.isolated_speedup:5.3f} {paper.speedup:7.2f}"
@@ -98,10 +99,10 @@ def network(
     metrics |= {"activation_bits": bits} | summary(held, parameters, [(part, figures[part.name]) for part in parts])
     for name, value in metrics.items():
         if isinstance(value, int | float):
-            typer.echo(f"{name:38}  {value:,.3f}" if isinstance(value, float) else f"{name:38}  {value:,}")
+            echo(f"{name:38}  {value:,.3f}" if isinstance(value, float) else f"{name:38}  {value:,}")
     for suffix in ("", "_every_group"):
         told = ", ".join(f"{part} {value:,.0f}" for part, value in metrics[f"energy_model_nj{suffix}"].items())
-        typer.echo(f"{f'energy_model_nj{suffix}':38}  {told} (a model, 45 nm)")
+        echo(f"{f'energy_model_nj{suffix}':38}  {told} (a model, 45 nm)")
     write_result(context, json, metrics, seeds=[seed], data_digest=network_digest(held))
     if metrics["mismatching_words"]:
         raise typer.Exit(1)
@@ -150,7 +151,7 @@ def equality(
     with progress("simulating", total=layers + networks, unit="networks") as advance:
         outcome = check_equality(parameters, layers, networks, seed, advance)
     for name, value in asdict(outcome).items():
-        typer.echo(f"{name:18}  {value}")
+        echo(f"{name:18}  {value}")
     write_result(context, json, {"pes": pes, "activation_bits": bits} | asdict(outcome), seeds=[seed])
     if outcome.mismatching_words:
         raise typer.Exit(1)
@@ -175,7 +176,7 @@ def model(
         rows = compare_cycles(parameters, cases, seed + 1, advance)
     metrics = {"pes": pes, "activation_bits": bits} | summary(rows)
     for name, value in metrics.items():
-        typer.echo(f"{name:22}  {value}")
+        echo(f"{name:22}  {value}")
     write_result(context, json, metrics | {"rows": rows}, seeds=[seed])
     if metrics["networks_close"] < metrics["networks"] or metrics["mismatching_words"]:
         raise typer.Exit(1)
@@ -201,20 +202,20 @@ def area(
     parameters = with_depths(AcceleratorParameters(pes=pes, activation_bits=bits), memory)
     with progress("synthesising", total=None, unit="modules") as advance:
         report = area_report(module, parameters.verilog_parameters(), lambda _: advance(1))
-    typer.echo("module                 count    lut  logic lutram  srl     ff carry4 bram36 dsp")
+    echo("module                 count    lut  logic lutram  srl     ff carry4 bram36 dsp")
     rows = [(unit.module, count, own) for unit, count, own in report.units]
     for name, count, own in [*rows, ("total", 1, report.total)]:
-        typer.echo(
+        echo(
             f"{name:22} {count:5} {own.lut:6} {own.lut_logic:6} {own.lutram:6} {own.srl:4} {own.ff:6} {own.carry4:6}"
             f" {own.bram36:6.1f} {own.dsp:3}"
         )
     if report.lut_per_lane is not None:
-        typer.echo(f"LUT per lane, PE and accumulate adder: {report.lut_per_lane:.2f}")
+        echo(f"LUT per lane, PE and accumulate adder: {report.lut_per_lane:.2f}")
     for unit, depth in (("LUT levels", report.paths.luts), ("CARRY4", report.paths.carry4)):
-        typer.echo(f"deepest path: {depth.levels} {unit}, {depth.start} to {depth.end}")
+        echo(f"deepest path: {depth.levels} {unit}, {depth.start} to {depth.end}")
     for net, loads in report.paths.fan_out[:5]:
-        typer.echo(f"fan-out: {loads} loads of {net}")
-    typer.echo(NOTE)
+        echo(f"fan-out: {loads} loads of {net}")
+    echo(NOTE)
     write_result(context, json, report.metrics() | {"pes": pes, "activation_bits": bits, "module": module})
 
 
@@ -238,16 +239,16 @@ def timing(
     parameters = with_depths(AcceleratorParameters(pes=pes, activation_bits=bits), memory)
     with progress("synthesising", total=None, unit="modules") as advance:
         report = timing_report(module, parameters.verilog_parameters(), lambda _: advance(1))
-    typer.echo("wires        slowest ns    MHz endpoints, slower than: " + " ".join(f"{p:>6g} ns" for p in PERIODS_NS))
+    echo("wires        slowest ns    MHz endpoints, slower than: " + " ".join(f"{p:>6g} ns" for p in PERIODS_NS))
     for wires, found in report.by_wires.items():
         missing = " ".join(f"{count:9,}" for count in found.misses.values())
-        typer.echo(f"{wires:12} {found.worst_ns:10.3f} {found.mhz:6.1f} {found.endpoints:9,}              {missing}")
+        echo(f"{wires:12} {found.worst_ns:10.3f} {found.mhz:6.1f} {found.endpoints:9,}              {missing}")
     for wires, found in report.by_wires.items():
-        typer.echo(f"slowest paths with {wires} wires, one for each pair of registers: ns, those of wires, way")
+        echo(f"slowest paths with {wires} wires, one for each pair of registers: ns, those of wires, way")
         for path in found.paths:
             end = f"{path.end}.{path.pin}" if path.pin else path.end
-            typer.echo(f"{path.delay_ns:7.3f} {path.wires_ns:6.3f}  {path.start} to {end}: {path.cells()}")
-    typer.echo(NOTE)
+            echo(f"{path.delay_ns:7.3f} {path.wires_ns:6.3f}  {path.start} to {end}: {path.cells()}")
+    echo(NOTE)
     write_result(context, json, report.metrics() | {"pes": pes, "activation_bits": bits})
 
 
@@ -270,11 +271,11 @@ def place(
 
     parameters = with_depths(AcceleratorParameters(pes=pes, activation_bits=bits), memory)
     placement = place_module(module, parameters.verilog_parameters(), seed)
-    typer.echo(f"Fmax {placement.fmax_mhz:.1f} MHz, aimed at {TARGET_MHZ} MHz")
+    echo(f"Fmax {placement.fmax_mhz:.1f} MHz, aimed at {TARGET_MHZ} MHz")
     for kind, used in placement.used.items():
-        typer.echo(f"{kind:14} {used:6} of {placement.available[kind]:6}")
-    typer.echo(f"flip-flops of the two chains: {placement.chain_flip_flops}")
-    typer.echo(NOTE)
+        echo(f"{kind:14} {used:6} of {placement.available[kind]:6}")
+    echo(f"flip-flops of the two chains: {placement.chain_flip_flops}")
+    echo(NOTE)
     metrics = {"note": NOTE, "part": PART, "target_mhz": TARGET_MHZ} | asdict(placement)
     write_result(context, json, metrics | {"pes": pes, "activation_bits": bits, "module": module}, seeds=[seed])
 
@@ -300,7 +301,7 @@ def step(
     with progress("training", total=len(recipes) * (WARM_UP + repeats)) as advance:
         figures = bench_steps(recipes, repeats, seed=seed, advance=advance).figures()
     for name, value in figures.items():
-        typer.echo(f"{name:40}  {value:.4f}")
+        echo(f"{name:40}  {value:.4f}")
     write_result(context, json, {"topology": f"resnet{depth}", "batch_size": batch} | options | figures, seeds=[seed])
 
 
@@ -327,11 +328,11 @@ def coverage(
     for each in modules:
         covered = each.lines - len(each.uncovered_lines)
         uncovered = " ".join(map(str, each.uncovered_lines))
-        typer.echo(
+        echo(
             f"{each.module:20} lines {covered:4} of {each.lines:4}  toggles {each.toggled:6} of {each.toggles:6}"
             f"  {uncovered}"
         )
     figures = metrics(modules) | {"simulations": simulations}
     for name in ("line_coverage", "branch_coverage", "toggle_coverage"):
-        typer.echo(f"{name:20} {100 * figures[name]:.1f} %")
+        echo(f"{name:20} {100 * figures[name]:.1f} %")
     write_result(context, json, figures)

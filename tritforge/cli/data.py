@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import DataError
 
@@ -83,7 +84,7 @@ def pack(
         with progress("packing", train + test, "images") as advance:
             pack_dataset(output, whole, pixels, advance)
     written = output.stat().st_size
-    typer.echo(f"{output}: {train} training and {test} test images in {written} bytes")
+    echo(f"{output}: {train} training and {test} test images in {written} bytes")
     write_result(context, json, {"train_images": train, "test_images": test, "bytes": written})
 
 
@@ -112,15 +113,15 @@ def show(
     channels, height, width = data.image_shape
     names = data.class_names or tuple(map(str, range(data.classes)))
     counts = {part: class_counts(split, data.classes) for part, split in (("train", data.train), ("test", data.test))}
-    typer.echo(f"data set       {data.name}")
-    typer.echo(f"images         {len(data.train)} training, {len(data.test)} test")
-    typer.echo(f"image size     {width}x{height}, {'grey' if channels == 1 else f'{channels} channels'}")
-    typer.echo(f"mean pixel     {', '.join(map(str, data.zero_point()))}")
-    typer.echo(f"digest         {digest}")
-    typer.echo(f"classes        {data.classes}")
+    echo(f"data set       {data.name}")
+    echo(f"images         {len(data.train)} training, {len(data.test)} test")
+    echo(f"image size     {width}x{height}, {'grey' if channels == 1 else f'{channels} channels'}")
+    echo(f"mean pixel     {', '.join(map(str, data.zero_point()))}")
+    echo(f"digest         {digest}")
+    echo(f"classes        {data.classes}")
     width = max(map(len, names))
     for name, trained, tested in zip(names, counts["train"], counts["test"], strict=True):
-        typer.echo(f"  {name:{width}}  {trained:7} training {tested:7} test")
+        echo(f"  {name:{width}}  {trained:7} training {tested:7} test")
     metrics = {
         "classes": list(names),
         "train_images": counts["train"],
@@ -148,8 +149,8 @@ def download(
     root = folder or Path(os.environ.get(DATA_VARIABLE) or "data")
     with progress("downloading", None, "bytes") as advance:
         place = fetch(name, root, advance)
-    typer.echo(f"{name} lies in {place}")
-    typer.echo(f"to train on it: --data-folder {place}, or {DATA_VARIABLE}={root} in the environment")
+    echo(f"{name} lies in {place}")
+    echo(f"to train on it: --data-folder {place}, or {DATA_VARIABLE}={root} in the environment")
     write_result(context, json, {"folder": str(place)})
 
 

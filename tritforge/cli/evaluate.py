@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 
 
@@ -34,5 +35,5 @@ def evaluate(
         advance(1)
     metrics: dict[str, Any] = {"images": figures.images, **figures.accuracies}
     for name, value in figures.accuracies.items():
-        typer.echo(f"{name.replace('_', ' '):26} {value:.2f} % of {figures.images} images")
+        echo(f"{name.replace('_', ' '):26} {value:.2f} % of {figures.images} images")
     write_result(context, json, metrics, seeds=figures.seeds, data_digest=figures.data_digest)

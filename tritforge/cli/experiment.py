@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import RecipeError
 from tritforge.records.training_record import TrainingRecord
@@ -85,7 +86,7 @@ def run(
     }
     chosen = [replace(one, **given) for one in _chosen_runs(name, schedule, seeds, epochs, only)]
     missing = missing_runs(chosen, results)
-    typer.echo(f"{name}: {len(chosen) - len(missing)} of {len(chosen)} runs recorded in {results}")
+    echo(f"{name}: {len(chosen) - len(missing)} of {len(chosen)} runs recorded in {results}")
     shelf, recorded, stopped = DatasetShelf(), 0, ""
     left, busy = [], []
     for recipe in missing:
@@ -104,14 +105,14 @@ def run(
             except RunBusyError:
                 busy.append(run_name(recipe))
         for warning in caught:
-            typer.echo(f"warning: {warning.message}", err=True)
+            echo(f"warning: {warning.message}", err=True)
         if run_name(recipe) not in left + busy:
             recorded += 1
-            typer.echo(f"{run_name(recipe)}: {_told(done)}, {done.seconds / 60:.1f} minutes")
+            echo(f"{run_name(recipe)}: {_told(done)}, {done.seconds / 60:.1f} minutes")
     if busy:
-        typer.echo(f"left to the process that trains it or its teacher: {_some(busy)}")
+        echo(f"left to the process that trains it or its teacher: {_some(busy)}")
     if left:
-        typer.echo(f"the time is over; {stopped or 'no run is under way'}; without a record: {_some(left)}")
+        echo(f"the time is over; {stopped or 'no run is under way'}; without a record: {_some(left)}")
     left = [run_name(recipe) for recipe in missing if run_name(recipe) in left + busy]
     metrics = {"runs": [run_name(recipe) for recipe in chosen], "missing": left}
     write_result(context, json, metrics, seeds=sorted({recipe.seed for recipe in chosen}))
@@ -145,11 +146,11 @@ def list_experiments(
             done = sum(record is not None for record in records)
             purpose = experiments(schedule)[experiment].purpose
             rows.append({"name": experiment, "runs": len(runs), "recorded": done, "purpose": purpose})
-            typer.echo(f"{experiment:16} {done:3} of {len(runs):3} recorded   {purpose}")
+            echo(f"{experiment:16} {done:3} of {len(runs):3} recorded   {purpose}")
             continue
         for recipe, record in zip(runs, records, strict=True):
             rows.append({"name": run_name(recipe), "recorded": record is not None})
-            typer.echo(f"{run_name(recipe):64} {_told(record) if record else 'not run'}")
+            echo(f"{run_name(recipe):64} {_told(record) if record else 'not run'}")
     write_result(context, json, {"rows": rows})
 
 

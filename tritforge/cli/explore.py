@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.cli.shared.processes import in_processes
 from tritforge.cli.shared.step_folder import run_step
@@ -87,13 +88,13 @@ def explore(
     for index, row in enumerate(rows):
         row["best"] = index in front
     shown = (*SHOWN, *AREA) if area else SHOWN
-    typer.echo(" ".join(["accelerator".ljust(16), *(name.rjust(len(name)) for name in shown)]))
+    echo(" ".join(["accelerator".ljust(16), *(name.rjust(len(name)) for name in shown)]))
     for row in sorted((row for row in rows if row["best"]), key=lambda row: row["cycles_per_image"]):
-        typer.echo(" ".join([row["name"].ljust(16), *(f"{row[name]:,.0f}".rjust(len(name)) for name in shown)]))
-    typer.echo(f"{len(front)} of {len(rows)} accelerators; no other is as good in {', '.join(objectives)}")
+        echo(" ".join([row["name"].ljust(16), *(f"{row[name]:,.0f}".rjust(len(name)) for name in shown)]))
+    echo(f"{len(front)} of {len(rows)} accelerators; no other is as good in {', '.join(objectives)}")
     if area:
-        typer.echo(f"{sum(row['fits_xc7z020'] for row in rows)} of {len(rows)} take no more than an XC7Z020 has.")
-    typer.echo("Cycles are predicted, energies a model, 100 MHz assumed: nothing was placed for 7-series.")
+        echo(f"{sum(row['fits_xc7z020'] for row in rows)} of {len(rows)} take no more than an XC7Z020 has.")
+    echo("Cycles are predicted, energies a model, 100 MHz assumed: nothing was placed for 7-series.")
     if picture is not None:
         from tritforge.reports.hardware.design_space_picture import write_design_space_picture
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.network.file import NETWORK_FILE
 
@@ -36,17 +37,17 @@ def export(
         done = export_run(run, output, data_folder)
         advance(1)
     agreement = done.agreement
-    typer.echo(f"network file           {done.path}")
-    typer.echo(
+    echo(f"network file           {done.path}")
+    echo(
         f"accuracy               {done.integer_accuracy:.2f} % integer, {done.fake_quantised_accuracy:.2f} % as trained"
     )
-    typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
-    typer.echo(
+    echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
+    echo(
         f"equal class            {100 * agreement.equal_argmax_fraction:.2f} % of {len(agreement.model_classes)} images"
     )
-    typer.echo(f"within one step        {100 * agreement.worst_layer:.3f} % of the worst layer's activations")
+    echo(f"within one step        {100 * agreement.worst_layer:.3f} % of the worst layer's activations")
     if not agreement.holds():
-        typer.echo(
+        echo(
             f"warning: the network does not follow its model as it should: expected are {100 * EQUAL_ARGMAX:g} % equal "
             f"classes and {100 * WITHIN_ONE:g} % of activations within one step",
             err=True,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tritforge.cli.shared.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, write_result
 from tritforge.network.file import load_network
 from tritforge.overlay import lowering
@@ -36,7 +37,7 @@ def lower(
     save_program(output, program)
     words = {space: len(image) for space, image in program.images.items()}
     for space, count in words.items():
-        typer.echo(f"{space:12}  {count:6} words")
-    typer.echo(f"{'program':12}  {program.size_bytes:6} bytes, digest {program.digest[:16]}, written to {output}")
+        echo(f"{space:12}  {count:6} words")
+    echo(f"{'program':12}  {program.size_bytes:6} bytes, digest {program.digest[:16]}, written to {output}")
     metrics = {"program_bytes": program.size_bytes, "words": words, "program_digest": program.digest}
     write_result(context, json, metrics, data_digest=program.network_digest)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from tritforge.errors import TritforgeError
 from tritforge.files import reason
+from tritforge.plain_text import printable
 
 MISTAKE = 2
 INTERRUPTED = 130
@@ -63,8 +64,7 @@ def run(arguments: Sequence[str]) -> int:
 def explain(error: Exception) -> str | None:
     """The sentence for what a user can cause and mend, a tool's log below it where there is one; None for a defect."""
     if isinstance(error, TritforgeError):
-        sentence = " ".join(str(error).removesuffix(error.details).split())
-        return f"{sentence}\n{error.details}" if error.details else sentence
+        return str(error)
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").split(".")[0]
         if package in EXTRAS:
@@ -95,5 +95,5 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 
 def _tell(sentence: str, status: int = MISTAKE) -> int:
-    print(sentence, file=sys.stderr)
+    print("\n".join(map(printable, sentence.split("\n"))), file=sys.stderr)
     return status

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tritforge.cli.shared.accelerator_options import PesOption
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, write_result
 from tritforge.cli.shared.patch_simulation import simulate_patch
 from tritforge.errors import PatchError
@@ -50,7 +51,7 @@ def inspect(context: typer.Context, patch: PatchArgument, json: JsonOption = Non
         told = patches.inspect(_read(patch))
     width = max(map(len, told))
     for name, value in told.items():
-        typer.echo(f"{name:{width}}  {value:.1f}" if isinstance(value, float) else f"{name:{width}}  {value}")
+        echo(f"{name:{width}}  {value:.1f}" if isinstance(value, float) else f"{name:{width}}  {value}")
     write_result(context, json, told, data_digest=told["base_digest"])
 
 
@@ -66,10 +67,13 @@ def verify(
     base = load_network(network)
     with _about(patch):
         content = _read(patch)
-        _check_signature(content, public_key)
+        checked = _check_signature(content, public_key)
         patches.verify(content, base)
-    typer.echo(f"{patch} applies to {network}")
-    write_result(context, json, patches.inspect(content), data_digest=network_digest(base))
+    told = patches.inspect(content)
+    told |= {"signature": checked or told["signature"]}
+    echo(f"{patch} applies to {network}")
+    echo(f"signature: {told['signature']}" + ("" if checked else "; no --public-key was given"))
+    write_result(context, json, told, data_digest=network_digest(base))
 
 
 @group.command(epilog="Example: tritforge patch apply update.patch old.safetensors -o new.safetensors --simulate 32")
@@ -103,7 +107,7 @@ def apply(
         with held(network):
             _check_unchanged(network, base)
             save_network(output, result)
-        typer.echo(f"{output} is version {patches.network_version(result)}")
+        echo(f"{output} is version {patches.network_version(result)}")
     write_result(context, json, told, data_digest=network_digest(base))
 
 
@@ -197,7 +201,7 @@ def _write(output: Path, content: bytes, private_key: Path | None) -> dict[str, 
         content = sign(content, _read(private_key))
     atomic_write(output, content)
     told = patches.inspect(content)
-    typer.echo(
+    echo(
         f"{output}: version {told['version']}, {told['changed_trits']} of {told['trits']} trits and "
         f"{told['changed_affine_entries']} of {told['affine_entries']} affine entries in {len(content)} bytes"
     )
@@ -211,6 +215,10 @@ def _check_unchanged(path: Path, network: Network) -> None:
         raise PatchError(f"{path}: another process has changed it meanwhile; nothing was written")
 
 
-def _check_signature(content: bytes, public_key: Path | None) -> None:
-    if public_key is not None:
-        check_signature(content, _read(public_key))
+def _check_signature(content: bytes, public_key: Path | None) -> str | None:
+    """Check the signature against the key where there is one; says by which it was made."""
+    if public_key is None:
+        return None
+    key = _read(public_key)
+    check_signature(content, key)
+    return f"checked, by the key {key.hex()}"

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, write_result
 from tritforge.errors import TritforgeError
+from tritforge.plain_text import printable
 from tritforge.results import read_result
 
 MOST_COLUMNS = 400
@@ -53,7 +55,7 @@ def report(
         from tritforge.reports.pages.demo_report import write_demo_report
 
         page = write_demo_report(source or Path("runs/demo"))
-        typer.echo(page)
+        echo(page)
         metrics: dict[str, object] = {"page": str(page)}
     elif what == "layers":
         if source is None:
@@ -62,7 +64,7 @@ def report(
 
         layer_rows = layers_table(read_result(source).metrics)
         _print(f"Skipping zero groups, layer by layer ({source})", COLUMNS, layer_rows)
-        typer.echo(f"Table 7: {SOURCE}.")
+        echo(f"Table 7: {SOURCE}.")
         metrics = {"rows": [dict(zip(COLUMNS, row, strict=True)) for row in layer_rows]}
     elif what == "training":
         metrics = _training(source or Path("reports/results/training"), out, schedule, epochs)
@@ -75,7 +77,7 @@ def report(
         tables = result_tables(result.command, result.metrics)
         for table in tables:
             _print(table.title, table.columns, table.rows)
-        typer.echo(f"{result.machine}; revision {result.revision}; {result.seconds:.1f} s; seeds {list(result.seeds)}")
+        echo(f"{result.machine}; revision {result.revision}; {result.seconds:.1f} s; seeds {list(result.seeds)}")
         metrics = {"rows": [dict(zip(table.columns, row, strict=True)) for table in tables for row in table.rows]}
     write_result(context, json, metrics)
 
@@ -97,14 +99,14 @@ def _training(folder: Path, out: Path | None, schedule: str, epochs: int | None)
     data_set = data_set_of(plan)
     for part in parts(plan):
         _print(part.table.title, part.table.columns, part.table.rows)
-        typer.echo(part.note)
+        echo(part.note)
     if data_set:
-        typer.echo(f"All on {data_set}.")
+        echo(f"All on {data_set}.")
     if out is not None:
         from tritforge.reports.training.report import write_training_report
 
         write_training_report(out, plan)
-        typer.echo(out)
+        echo(out)
     return {"rows": rows(plan)}
 
 
@@ -112,12 +114,16 @@ def _print(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]]) ->
     from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title)
+    def plain(text: str) -> Text:
+        return Text(printable(text))  # neither escape codes nor rich's own marks
+
+    table = Table(title=plain(title))
     for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index else "left")
+        table.add_column(plain(name), justify="right" if index else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     console = Console()
     # Numbers cut short tell nothing: rather a table wider than the screen.
     needed = Measurement.get(console, console.options.update(max_width=MOST_COLUMNS), table).maximum

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tritforge.cli.shared.accelerator_options import DepthsOption, FitOption, PesOption, accelerator_for, check_fits
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.network_images import network_images
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.network.digest import network_digest
@@ -69,9 +70,9 @@ def simulate(
         metrics["accuracy"] = outcome.accuracy(labels)
     for name in ("images", "words", "mismatching_words", "accuracy", "cycles_per_image", "latency_cycles"):
         if name in metrics:
-            typer.echo(f"{name:18}  {metrics[name]:g}")
+            echo(f"{name:18}  {metrics[name]:g}")
     for name, layer in outcome.layers.items():
-        typer.echo(f"  {name:16}  {layer['cycles']:7} cycles  {layer['issued']:7} groups issued")
+        echo(f"  {name:16}  {layer['cycles']:7} cycles  {layer['issued']:7} groups issued")
     write_result(context, json, metrics, seeds=[seed], data_digest=network_digest(held))
     if outcome.mismatching_words:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import progress
 
 group = typer.Typer(
@@ -41,7 +42,7 @@ def digits_penalty(
         metrics = select(json, runs, advance=advance)
     for one in metrics["candidates"]:
         mark = "chosen" if one == metrics["chosen"] else ""
-        typer.echo(
+        echo(
             f"penalty {one['penalty']:<6} clipping {one['clipping']:<4} validation {one['validation_accuracy']:.2f} % "
             f"zero groups {one['zero_group_fraction']:.4f} {mark}"
         )
@@ -59,7 +60,7 @@ def digits_update_rate(
         metrics = select(json, deploy(runs), advance)
     for one in metrics["candidates"]:
         mark = "chosen" if one["learning_rate"] == metrics["chosen"][one["kind"]] else ""
-        typer.echo(f"{one['kind']:8} {one['learning_rate']:<7} validation {one['validation_accuracy']:.2f} % {mark}")
+        echo(f"{one['kind']:8} {one['learning_rate']:<7} validation {one['validation_accuracy']:.2f} % {mark}")
 
 
 @group.command(epilog="Example: tritforge study digits-seeds --json seeds.json")
@@ -74,4 +75,4 @@ def digits_seeds(
         metrics = study.digits_seeds(json, runs, advance=advance)
     for name in study.NAMES:
         values = ", ".join(f"{value:.4g}" for value in metrics[name]["values"])
-        typer.echo(f"{name:26} {metrics[name]['mean']:8.5g}   {values}")
+        echo(f"{name:26} {metrics[name]['mean']:8.5g}   {values}")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 
 
@@ -65,16 +66,16 @@ def train(
     if not leads:
         return
     for warning in caught:
-        typer.echo(f"warning: {warning.message}", err=True)
-    typer.echo(f"run folder             {folder}")
+        echo(f"warning: {warning.message}", err=True)
+    echo(f"run folder             {folder}")
     if done.resumed_from:
-        typer.echo(f"resumed from step      {done.resumed_from}")
+        echo(f"resumed from step      {done.resumed_from}")
     if done.validation_accuracy is not None:
-        typer.echo(f"validation accuracy    {done.validation_accuracy:.2f} %")
+        echo(f"validation accuracy    {done.validation_accuracy:.2f} %")
     if zero_groups:
-        typer.echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
+        echo(f"zero PE groups         {100 * done.zero_group_fraction:.1f} %")
     for name, value in done.summary.items():
-        typer.echo(f"{name.replace('_', ' '):22} {value if isinstance(value, str) else f'{value:,}'}")
+        echo(f"{name.replace('_', ' '):22} {value if isinstance(value, str) else f'{value:,}'}")
     metrics = {
         "epochs": resolved.epochs,
         "step_seconds": done.step_seconds,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import RecipeError
 from tritforge.samples.askew import DEGREES, RATIO
@@ -80,24 +81,22 @@ def update(
     update, figures = done.update, done.figures
     before, after = figures.validation_before, figures.validation_after
     if done.patch_path is None:
-        typer.echo(f"no patch: validation did not improve ({before:.2f} to {after:.2f} %)")
+        echo(f"no patch: validation did not improve ({before:.2f} to {after:.2f} %)")
     else:
-        typer.echo(f"patch file             {done.patch_path}")
-        typer.echo(
-            f"patch size             {figures.patch_bytes} bytes, a full update takes {figures.full_update_bytes}"
-        )
+        echo(f"patch file             {done.patch_path}")
+        echo(f"patch size             {figures.patch_bytes} bytes, a full update takes {figures.full_update_bytes}")
     metrics = figures.metrics()
     if budget is not None:
         used, limit = update.used(budget), budget.limit(update.trits)
-        typer.echo(f"budget                 {used} of {limit} {budget.counted} used")
+        echo(f"budget                 {used} of {limit} {budget.counted} used")
         metrics["budget"] = {"unit": budget.counted, "limit": limit, "used": used}
     percent = 100 * figures.updating_ratio
-    typer.echo(f"changed trits          {figures.changed_trits} of {figures.stored_trits} ({percent:.2f} %)")
-    typer.echo(
+    echo(f"changed trits          {figures.changed_trits} of {figures.stored_trits} ({percent:.2f} %)")
+    echo(
         f"accuracy, shifted      {figures.accuracy_before_patch:.2f} % before, "
         f"{figures.accuracy_after_patch:.2f} % after, {figures.accuracy_full_retraining:.2f} % with full retraining"
     )
-    typer.echo(
+    echo(
         f"accuracy, original     {figures.original_accuracy_before_patch:.2f} % before, "
         f"{figures.original_accuracy_after_patch:.2f} % after"
     )

@@ -18,6 +18,8 @@ import json
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from tritforge.network.network import Network
 
 _TITLE = b"tritforge network 1\n"
@@ -38,7 +40,7 @@ def _digest(network: Network) -> str:
     digest.update(canonical_json(network_structure(network)).encode("ascii") + b"\n")
     for layer in network.layers:
         for values in layer.digest_arrays():
-            digest.update(values.tobytes())
+            digest.update(values.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritforge.errors import NetworkError
-
-MAX_WEIGHTS = 1 << 26
-"""Weights that a file may claim, over all layers: a bound on what loading allocates."""
+from tritforge.network.weight_limit import VARIABLE
 
 Fetch = Callable[[str, str, "tuple[int, ...]"], "NDArray[Any]"]
 """A tensor by name, type (``U8``, ``I16`` or ``I64``) and shape; raises NetworkError where the file has another."""
@@ -61,16 +59,17 @@ def _short(value: Any) -> str:
 
 
 class Budget:
-    """Weights that the layers of a file may still claim."""
+    """Weights that the layers of a file may still claim; a bit of a bitmap counts like a weight where it has more."""
 
-    def __init__(self) -> None:
-        self._left = MAX_WEIGHTS
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
 
     def claim(self, record: Record, count: int) -> None:
         """Take ``count`` weights off; raises NetworkError where there are not so many left."""
         if count > self._left:
             raise NetworkError(
-                f"{record.file}: {record.path}outputs and inputs claim more than {MAX_WEIGHTS} weights in all"
+                f"{record.file}: {record.path}outputs and inputs claim more than {self._limit} weights in all; "
+                f"{VARIABLE} sets another limit"
             )
         self._left -= count
 
@@ -105,7 +104,7 @@ class LayerReader:
         """``M`` and ``B`` of the layer ``name``."""
         return (
             self.fetch(f"{name}.multiplier", "I16", (channels,)).astype(np.int64),
-            self.fetch(f"{name}.bias", "I64", (channels,)).astype(np.int64),
+            self.fetch(f"{name}.bias", "I64", (channels,)).astype(np.int64, copy=False),
         )
 
     def unpacked(self, tensor: str, unpack: Callable[..., Any], packed: NDArray[np.uint8], size: Any) -> Any:

@@ -7,7 +7,6 @@ One metadata key, ``tritforge``, holds canonical JSON: schema, structure, digest
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,15 @@ from tritforge.network.document import Budget, Fetch, LayerReader, Record
 from tritforge.network.kinds.table import KINDS
 from tritforge.network.layer import INPUT, InputSpec, Layer
 from tritforge.network.network import MAX_GROUP_CHANNELS, Network
+from tritforge.network.weight_limit import weight_limit
+from tritforge.strict_json import read_json
 
 NETWORK_FILE = "network.safetensors"
 """What the file is called in a run folder and in a journal's."""
 SCHEMA = 1
 METADATA_KEY = "tritforge"
+MAX_HEADER_BYTES = 1 << 21
+"""Of the JSON that tells names, types, structure and provenance."""
 TRIT_ORDER = "output channel, stored group, tap, channel lane"
 
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "I16": np.dtype("<i2"), "I64": np.dtype("<i8")}
@@ -58,8 +61,12 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
     atomic_write(path, content)
 
 
-def load_network(path: str | os.PathLike[str]) -> Network:
+def load_network(path: str | os.PathLike[str], max_weights: int | None = None) -> Network:
     """Read and check the network file at ``path``.
+
+    Args:
+        path: of the file.
+        max_weights: that it may claim over all layers; by default those of :func:`weight_limit`.
 
     Raises:
         NetworkError: the file cannot be read, is damaged, or breaks the form or a rule of the network; the sentence
@@ -68,11 +75,13 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     name = os.fspath(path)
     if not Path(name).is_file():
         raise NetworkError(f"{name}: there is no such network file")
+    limit = weight_limit() if max_weights is None else max_weights
     try:
+        _check_header(name)
         with safetensors.safe_open(name, framework="numpy") as handle:
             document = Record(name, "", _metadata(name, handle.metadata()))
             expected = set(handle.keys())
-            network = _read(document, _fetcher(name, handle, expected))
+            network = _read(document, _fetcher(name, handle, expected), Budget(limit))
     except (OSError, safetensors.SafetensorError) as error:
         raise NetworkError(f"{name}: not a readable .safetensors file: {error}") from error
     except NetworkError as error:
@@ -87,13 +96,21 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     return network
 
 
+def _check_header(name: str) -> None:
+    """Refuse a header that would take many times its bytes once it is read, whatever it holds."""
+    with open(name, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+    if MAX_HEADER_BYTES < size <= os.path.getsize(name):
+        raise NetworkError(f"{name}: its header takes {size} bytes; allowed are {MAX_HEADER_BYTES}")
+
+
 def _metadata(name: str, metadata: dict[str, str] | None) -> Any:
     if not metadata or list(metadata) != [METADATA_KEY]:
         found = sorted(metadata or {})
         raise NetworkError(f"{name}: metadata keys are {found}; a network file has {METADATA_KEY!r} only")
     try:
-        return json.loads(metadata[METADATA_KEY])
-    except (ValueError, RecursionError) as error:
+        return read_json(metadata[METADATA_KEY])
+    except ValueError as error:
         raise NetworkError(f"{name}: metadata {METADATA_KEY!r} is no JSON: {error}") from error
 
 
@@ -111,7 +128,7 @@ def _fetcher(name: str, handle: Any, expected: set[str]) -> Fetch:
     return fetch
 
 
-def _read(document: Record, fetch: Fetch) -> Network:
+def _read(document: Record, fetch: Fetch, budget: Budget) -> Network:
     document.take("schema", str(SCHEMA), lambda x: type(x) is int and x == SCHEMA)
     document.take("trit_order", repr(TRIT_ORDER), lambda x: x == TRIT_ORDER)
     group_channels = document.integer("group_channels", 1, MAX_GROUP_CHANNELS)
@@ -126,7 +143,7 @@ def _read(document: Record, fetch: Fetch) -> Network:
     )
     spec.end()
     layers: list[Layer] = []
-    channels, budget = {INPUT: image.channels}, Budget()
+    channels = {INPUT: image.channels}
     kinds = " or ".join(map(repr, KINDS))
     for index, value in enumerate(document.take("layers", "a list", lambda x: isinstance(x, list))):
         record = Record(document.file, f"layers[{index}].", value)

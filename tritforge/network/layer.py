@@ -54,6 +54,12 @@ class Frame(Protocol):
     def shapes(self) -> Mapping[str, Shape]: ...
 
 
+def signed_fit(values: NDArray[np.int64], bits: int) -> bool:
+    """Whether all ``values`` are signed integers of so many bits."""
+    limit = 1 << (bits - 1)
+    return -limit <= int(values.min()) and int(values.max()) < limit
+
+
 class Layer(ABC):
     """A layer. Kinds are frozen dataclasses that have at least these fields.
 
@@ -89,12 +95,11 @@ class Layer(ABC):
     def check(self, group_channels: int) -> None:
         """Check every rule that concerns the layer alone; raises NetworkError naming layer and field."""
         for label, values, bits in (("multiplier", self.multiplier, MULTIPLIER_BITS), ("bias", self.bias, BIAS_BITS)):
-            limit = 1 << (bits - 1)
             if values.dtype != np.int64 or values.ndim != 1:
                 raise NetworkError(
                     f"layer {self.name}: {label} is {values.dtype}{list(values.shape)}, not one row of int64"
                 )
-            if values.size and not (-limit <= int(values.min()) and int(values.max()) < limit):
+            if values.size and not signed_fit(values, bits):
                 raise NetworkError(f"layer {self.name}: {label} leaves {bits} signed bits")
         if not 0 <= self.shift <= MAX_SHIFT:
             raise NetworkError(f"layer {self.name}: shift is {self.shift}; allowed are 0 to {MAX_SHIFT}")
@@ -113,8 +118,8 @@ class Layer(ABC):
 
     def digest_arrays(self) -> Iterator[NDArray[Any]]:
         """Its arrays in the order and width in which the network digest takes them."""
-        yield self.multiplier.astype("<i8")
-        yield self.bias.astype("<i8")
+        yield self.multiplier.astype("<i8", copy=False)
+        yield self.bias.astype("<i8", copy=False)
 
     def frozen_arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays that a patch cannot change, by the words that name them in a sentence."""

@@ -111,6 +111,8 @@ def _check_network(network: Network) -> None:
             raise NetworkError(
                 f"layer {layer.name}: there is no kind of layer {layer.kind!r}; there are {', '.join(KINDS)}"
             )
+        if not layer.name.isprintable():
+            raise NetworkError(f"layer {layer.name}: the name holds a character that cannot be printed")
         layer.check(network.group_channels)
     counts = {len(layer.active) for layer in network.ternary_layers()}
     if len(counts) > 1:

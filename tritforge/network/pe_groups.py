@@ -7,6 +7,8 @@ nine tap positions with nine consecutive blocks of ``C_g`` channels, ``C_g * flo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from tritforge.errors import NetworkError
 
 TAPS = 9
 """Tap positions of a PE: a 3x3 window."""
+LANES_AT_ONCE = 1 << 20
 
 
 def channels_per_group(kernel: int, group_channels: int) -> int:
@@ -57,7 +60,17 @@ def ungroup_weights(groups: NDArray, channels: int, kernel: int) -> NDArray:
 
 def nonzero_groups(weights: NDArray, group_channels: int) -> NDArray[np.bool_]:
     """Bitmap ``(N, G)`` of the groups of ``(N, C, K, K)`` weights that hold a non-zero weight."""
-    return np.asarray(group_weights(weights, group_channels).any(axis=(2, 3)))
+    outputs, channels, kernel, _ = weights.shape
+    lanes = group_trits(channels, kernel, group_channels).size * TAPS * group_channels
+    rows = [group_weights(weights[some], group_channels).any(axis=(2, 3)) for some in blocks_of_outputs(outputs, lanes)]
+    return np.concatenate(rows)
+
+
+def blocks_of_outputs(outputs: int, lanes: int) -> Iterator[slice]:
+    """Slices of output channels of so many lanes each, about a million lanes at once: padding takes memory too."""
+    step = max(1, LANES_AT_ONCE // lanes)
+    for start in range(0, outputs, step):
+        yield slice(start, min(start + step, outputs))
 
 
 def group_trits(channels: int, kernel: int, group_channels: int) -> NDArray[np.int64]:

@@ -16,8 +16,8 @@ Bytes = NDArray[np.uint8]
 TRITS_PER_BYTE = 4
 DIGITS_PER_BYTE = 5
 
-_DIGIT_WEIGHTS = 3 ** np.arange(DIGITS_PER_BYTE)
-_DIGITS_OF_BYTE = (np.arange(256)[:, None] // _DIGIT_WEIGHTS % 3).astype(np.uint8)
+_DIGIT_WEIGHTS = (3 ** np.arange(DIGITS_PER_BYTE)).astype(np.uint8)
+_DIGITS_OF_BYTE = np.arange(256, dtype=np.uint8)[:, None] // _DIGIT_WEIGHTS % np.uint8(3)
 
 
 def pack_trits(trits: NDArray[np.int8]) -> Bytes:
@@ -40,7 +40,7 @@ def unpack_trits(packed: Bytes, count: int) -> NDArray[np.int8]:
 
 def pack_digits(digits: NDArray[np.uint8]) -> Bytes:
     """Five base-3 digits a byte (0 to 242), the first digit counting ones, zero padded."""
-    return (_padded(digits, DIGITS_PER_BYTE) @ _DIGIT_WEIGHTS).astype(np.uint8)
+    return _padded(digits, DIGITS_PER_BYTE) @ _DIGIT_WEIGHTS
 
 
 def unpack_digits(packed: Bytes, count: int) -> NDArray[np.uint8]:
@@ -64,7 +64,7 @@ def unpack_bitmap(packed: Bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     _check_length(packed, count, 8)
     bits = np.unpackbits(packed, bitorder="little")
     _check_padding(bits, count)
-    return bits[:count].astype(np.bool_).reshape(shape)
+    return bits[:count].view(np.bool_).reshape(shape)
 
 
 def packed_length(count: int, per_byte: int) -> int:

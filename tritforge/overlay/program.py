@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from tritforge.errors import ProgramError
 from tritforge.files import atomic_write
 from tritforge.overlay.parameters import AcceleratorParameters
 from tritforge.overlay.spaces import SPACES, TABLE, space_named
+from tritforge.results import shortened
+from tritforge.strict_json import read_json
 
 SCHEMA = 1
 
@@ -87,8 +90,9 @@ def load_program(path: Path) -> OverlayProgram:
     """Read a program file; raises ProgramError naming the file and what is wrong with it."""
     try:
         with safe_open(path, framework="numpy") as file:
-            meta = json.loads((file.metadata() or {})["program"])
+            meta = read_json((file.metadata() or {})["program"])
         images = load_file(path)
+        _check_form(meta, path)
         program = OverlayProgram(
             parameters=AcceleratorParameters(**meta["parameters"]),
             network_digest=meta["network_digest"],
@@ -98,12 +102,12 @@ def load_program(path: Path) -> OverlayProgram:
             classes=meta["classes"],
             map_addresses=meta["map_addresses"],
         )
+    except ProgramError as error:
+        raise ProgramError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except FileNotFoundError:
         raise ProgramError(f"{path}: no such program file") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ProgramError(f"{path}: not a program file ({type(error).__name__}: {error})") from None
-    if meta["schema"] != SCHEMA:
-        raise ProgramError(f"{path}: schema {meta['schema']}; this release reads {SCHEMA}")
     for name, words in program.images.items():
         bits = space_named(name).word_bits
         if words.dtype != np.uint64 or words.ndim != 1 or (words.size and int(words.max()) >> bits):
@@ -111,6 +115,45 @@ def load_program(path: Path) -> OverlayProgram:
     if program.digest != meta["digest"]:
         raise ProgramError(f"{path}: the images do not match the program digest {meta['digest'][:12]}")
     return program
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 < value < 1 << 31
+
+
+_FORM: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "schema": (f"{SCHEMA}", lambda value: type(value) is int and value == SCHEMA),
+    "digest": ("a string", lambda value: isinstance(value, str)),
+    "network_digest": ("a string", lambda value: isinstance(value, str)),
+    "parameters": ("an object", lambda value: isinstance(value, dict)),
+    "layer_names": ("a list of names", lambda value: isinstance(value, list) and all(map(_is_name, value))),
+    "input_shape": (
+        "three sizes",
+        lambda value: isinstance(value, list) and len(value) == 3 and all(map(_is_size, value)),
+    ),
+    "classes": ("a size", _is_size),
+    "map_addresses": (
+        "addresses by name",
+        lambda value: (
+            isinstance(value, dict)
+            and all(_is_name(name) and type(place) is int and place >= 0 for name, place in value.items())
+        ),
+    ),
+}
+
+
+def _check_form(meta: Any, path: Path) -> None:
+    if not isinstance(meta, dict):
+        raise ProgramError(f"{path}: its metadata is no object")
+    for key, (allowed, holds) in _FORM.items():
+        if key not in meta:
+            raise ProgramError(f"{path}: {key} is missing")
+        if not holds(meta[key]):
+            raise ProgramError(f"{path}: {key} is {shortened(meta[key])}; this release reads {allowed}")
 
 
 def _canonical(value: Any) -> str:

@@ -32,6 +32,11 @@ VERSION_KEY = "version"
 """Provenance key of the version a network has reached; a network without it is at version 0."""
 
 
+NO_SIGNATURE = "none"
+SIGNATURE_NOT_CHECKED = "present, not checked"
+"""What :func:`inspect` can say of a signature: only a public key tells whose it is."""
+
+
 def network_version(network: Network) -> int:
     """The version that patches have brought ``network`` to; 0 before the first.
 
@@ -115,7 +120,7 @@ def inspect(data: bytes) -> dict[str, Any]:
         "base_digest": patch.base_digest,
         "result_digest": patch.result_digest,
         "version": patch.version,
-        "signed": bool(patch.signature),
+        "signature": SIGNATURE_NOT_CHECKED if patch.signature else NO_SIGNATURE,
         "trits": patch.trits,
         "affine_entries": patch.affine_channels,
     }

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from tritforge.errors import PatchError
 from tritforge.network.arithmetic import BIAS_BITS, MULTIPLIER_BITS
-from tritforge.patches.codec import decode_affine, decode_changes, encode_affine, encode_changes
+from tritforge.network.weight_limit import VARIABLE, weight_limit
+from tritforge.patches.codec import (
+    Counted,
+    decode_affine,
+    decode_changes,
+    encode_affine,
+    encode_changes,
+    gather_steps,
+    spread_steps,
+)
 from tritforge.patches.file import PatchFile, read_patch_file, write_patch_file
 
 Row = NDArray[np.int64]
@@ -42,10 +51,10 @@ class Patch:
     result_digest: str
     version: int
     trits: int
-    positions: Row
+    positions: Counted
     steps: NDArray[np.uint8]
     affine_channels: int
-    entries: Row
+    entries: Counted
     multiplier_steps: Row
     bias_steps: Row
     signature: bytes = b""
@@ -81,6 +90,10 @@ def read_patch(data: bytes, check: Callable[[PatchFile], None] | None = None) ->
         PatchError: the file is damaged or not canonical, or ``check`` refuses it.
     """
     file = read_patch_file(data)
+    limit = weight_limit()
+    for name, claimed in (("trits", file.trits), ("affine entries", file.affine_channels)):
+        if claimed > limit:
+            raise PatchError(f"patch: claims {claimed} {name}, more than {limit}; {VARIABLE} sets another limit")
     if check is not None:
         check(file)
     try:
@@ -111,14 +124,19 @@ def compose(first: bytes, second: bytes) -> bytes:
     Raises:
         PatchError: one is damaged, or ``second`` does not start where ``first`` ends.
     """
-    a, b = read_patch(first), read_patch(second)
+    a, digits = _spread(first)
+    b, others = _spread(second)
     if a.result_digest != b.base_digest or (a.trits, a.affine_channels) != (b.trits, b.affine_channels):
         raise PatchError(
             f"patches do not meet: the first gives network {a.result_digest[:16]}, "
             f"the second starts from {b.base_digest[:16]}"
         )
     check_version(b.version, a.version)
-    positions, (steps,) = _added((a.positions, [a.steps]), (b.positions, [b.steps]), [3])
+    digits += others
+    digits %= 3
+    del others
+    positions, steps = gather_steps(digits)
+    del digits
     entries, (multiplier, bias) = _added(
         (a.entries, [a.multiplier_steps, a.bias_steps]), (b.entries, [b.multiplier_steps, b.bias_steps]), AFFINE_MODULI
     )
@@ -127,7 +145,7 @@ def compose(first: bytes, second: bytes) -> bytes:
             b,
             base_digest=a.base_digest,
             positions=positions,
-            steps=steps.astype(np.uint8),
+            steps=steps,
             entries=entries,
             multiplier_steps=multiplier,
             bias_steps=bias,
@@ -164,7 +182,14 @@ def check_version(version: int, current: int) -> None:
         raise PatchError(f"patch: version is {version}; it must be higher than the present {current}")
 
 
-Vector = tuple[Row, Sequence[NDArray]]
+def _spread(data: bytes) -> tuple[Patch, NDArray[np.uint8]]:
+    """The patch file ``data`` without its changed trits, and those as a row of steps, 0 where a trit stays."""
+    patch = read_patch(data)
+    digits = spread_steps(patch.positions, patch.steps, patch.trits)
+    return replace(patch, positions=patch.positions[:0].copy(), steps=patch.steps[:0].copy()), digits
+
+
+Vector = tuple[Counted, Sequence[NDArray]]
 
 
 def _added(first: Vector, second: Vector, moduli: Sequence[int]) -> tuple[Row, list[Row]]:

@@ -111,6 +111,7 @@ def test_an_unknown_key_is_named_with_its_file_and_the_allowed_keys(tmp_path):
         ("warmup_fraction = -0.1", "the least is 0"),
         ("optimizer = 'lion'", "allowed are sgd, adamw"),
         ("epochs =", "x is not valid TOML"),
+        ("epochs = " + "[" * 100_000, "x is not valid TOML: its lists and tables lie too deep"),
         ("milestones = [0.5, 0.4]", r"milestones is \[0.5, 0.4\] in x; it takes rising fractions between 0 and 1"),
         ("milestones = []", "it takes rising fractions"),
         ("widths = [16, 0]", "it takes a list of positive integers"),

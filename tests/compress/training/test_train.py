@@ -203,6 +203,9 @@ def test_damaged_and_foreign_checkpoints_are_told(tmp_path, whole):
         (tmp_path / CHECKPOINT_FILE).write_bytes(damaged)
         with pytest.raises(CheckpointError, match="not a training checkpoint"):
             load_checkpoint(tmp_path)
+    torch.save(torch.load(whole.folder / CHECKPOINT_FILE) | {"recipe": ["epochs"]}, tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(CheckpointError, match="its recipe is no table of keys"):
+        load_checkpoint(tmp_path)
     torch.save({"format": 99}, tmp_path / CHECKPOINT_FILE)
     with pytest.raises(CheckpointError, match="not a training checkpoint of format 1"):
         load_checkpoint(tmp_path)

@@ -85,7 +85,7 @@ def test_inspect_tells_what_the_result_file_names() -> None:
         "base_digest": network_digest(base),
         "result_digest": network_digest(new),
         "version": 4,
-        "signed": False,
+        "signature": "none",
         "trits": trit_count(base),
         "affine_entries": sum(layer.multiplier.size for layer in base.layers),
     }

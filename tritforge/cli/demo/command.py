@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tritforge.cli.demo import steps
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.options import JsonOption, progress, write_result
 from tritforge.errors import TritforgeError
 from tritforge.files import atomic_write
@@ -78,17 +79,17 @@ def demo(
     atomic_write(out / "details.json", (json_format.dumps(details) + "\n").encode())
     _show(demo_table(metrics, settings.parameters))
     for name, figures in metrics.get("per_seed", {}).items():
-        typer.echo(f"{name:28} {figures['mean']:.4g} ± {figures['deviation']:.2g} over {seeds} seeds")
-    typer.echo(f"result file    {result}")
+        echo(f"{name:28} {figures['mean']:.4g} ± {figures['deviation']:.2g} over {seeds} seeds")
+    echo(f"result file    {result}")
     report = _report(out)
     if report is not None:
-        typer.echo(f"report         {report}")
+        echo(f"report         {report}")
     _check(metrics, patched.outcome["reference_accuracy"])
 
 
 def tell(sentence: str) -> None:
     """A line of the tour, on standard error beside the progress display."""
-    typer.echo(sentence, err=True)
+    echo(sentence, err=True)
 
 
 def told(done: Done) -> Done:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
 from tritforge.cli.shared.accelerator_options import accelerator_for, check_fits
+from tritforge.cli.shared.echo import echo
 from tritforge.cli.shared.network_images import network_images
 from tritforge.cli.shared.options import progress
 from tritforge.errors import DeviceError
@@ -38,7 +37,7 @@ def simulate_patch(patch: bytes, base: Network, images: int, pes: int, seed: int
         if labels is not None:
             told[f"accuracy_{when}"] = outcome[step].accuracy(labels)
     for name, value in told.items():
-        typer.echo(f"{name:24}  {value}")
+        echo(f"{name:24}  {value}")
     if told["mismatching_words_before"] or told["mismatching_words_after"]:
         raise DeviceError("the simulated accelerator differs from the reference model")
     return told

@@ -21,7 +21,7 @@ from tritforge.network.arithmetic import (
     requantise,
 )
 from tritforge.network.document import LayerReader
-from tritforge.network.layer import INPUT, Frame, InputSpec, Layer, Maps, Shape
+from tritforge.network.layer import INPUT, Frame, InputSpec, Layer, Maps, Shape, signed_fit
 from tritforge.network.pe_groups import channels_per_group, group_weights, nonzero_groups, ungroup_weights
 from tritforge.network.stored_trits import stored_trit_count, trits_of_weights, weights_of_trits
 from tritforge.network.trit_packing import (
@@ -103,9 +103,9 @@ class Convolution(Layer):
             )
         if self.logits and (self.residual is not None or self.shift or self.kernel != 1):
             raise NetworkError(f"layer {self.name}: logits take no residual, no shift and a 1x1 kernel")
-        self._check_bitmaps(nonzero_groups(weights, group_channels))
+        self._check_bitmaps(group_channels)
 
-    def _check_bitmaps(self, nonzero: NDArray[np.bool_]) -> None:
+    def _check_bitmaps(self, group_channels: int) -> None:
         if not self.ternary:
             if self.stored is not None or self.active:
                 raise NetworkError(
@@ -114,6 +114,7 @@ class Convolution(Layer):
             return
         if self.stored is None or not self.active:
             raise NetworkError(f"layer {self.name}: a ternary layer needs a stored and at least one active bitmap")
+        nonzero = nonzero_groups(self.weights, group_channels)
         for label, bitmap in (("stored", self.stored), *(("active", bitmap) for bitmap in self.active)):
             if bitmap.shape != nonzero.shape or bitmap.dtype != np.bool_:
                 raise NetworkError(
@@ -141,18 +142,20 @@ class Convolution(Layer):
                 f"layer {self.name}: logits need a 1x1 map, {self.input} is {frame.shapes[self.input][1:]}"
             )
         bits = frame.input.bits if self.input == INPUT else frame.activation_bits
-        sums = np.abs(self.weights.astype(np.int64)).sum(axis=(1, 2, 3)) * ((1 << bits) - 1)
+        sums = np.abs(self.weights).sum(axis=(1, 2, 3), dtype=np.int64)
+        sums *= (1 << bits) - 1
         if int(sums.max()) >= 1 << (ACCUMULATOR_BITS - 1):
             raise NetworkError(
                 f"layer {self.name}: sums up to {int(sums.max())} leave {ACCUMULATOR_BITS} accumulator bits"
             )
-        folded, limit = uncentred_bias(self, frame.input), 1 << (BIAS_BITS - 1)
-        if int(folded.min()) < -limit or int(folded.max()) >= limit:
+        if not signed_fit(uncentred_bias(self, frame.input), BIAS_BITS):
             raise NetworkError(
                 f"layer {self.name}: the input's zero points take the bias out of {BIAS_BITS} signed bits"
             )
         if self.logits:
-            bound = int((np.abs(self.multiplier).astype(object) * sums.astype(object) + np.abs(self.bias)).max())
+            sums *= np.abs(self.multiplier)  # no overflow: sums have 31 bits, M has 16 and B has 48
+            sums += np.abs(self.bias)
+            bound = int(sums.max())
             if bound >= 1 << (LOGIT_BITS - 1):
                 raise NetworkError(f"layer {self.name}: logits up to {bound} leave {LOGIT_BITS} bits")
 
@@ -170,11 +173,11 @@ class Convolution(Layer):
         }
 
     def digest_arrays(self) -> Iterator[NDArray[Any]]:
-        yield self.weights.astype("<i2")
+        yield self.weights.astype("<i2", copy=False)
         yield from super().digest_arrays()
         if self.stored is not None:
             for bitmap in (self.stored, *self.active):
-                yield bitmap.astype(np.uint8)
+                yield bitmap.view(np.uint8)
 
     def frozen_arrays(self) -> dict[str, NDArray[Any]]:
         if self.stored is None:
@@ -194,12 +197,13 @@ class Convolution(Layer):
         record = reader.record
         name, outputs, inputs = record.text("name"), record.integer("outputs", 1), record.integer("inputs", 1)
         kernel = record.take("kernel", "1 or 3", lambda x: type(x) is int and x in (1, 3))
-        reader.budget.claim(record, outputs * inputs * kernel * kernel)
         weight_bits, active_count = record.integer("weight_bits"), record.integer("active", 0, 255)
+        groups = -(-inputs // channels_per_group(kernel, reader.group_channels))
+        reader.budget.claim(record, outputs * max(inputs * kernel * kernel, groups * (1 + active_count)))
         stored: NDArray[np.bool_] | None = None
         active: list[NDArray[np.bool_]] = []
         if active_count:
-            shape = (outputs, -(-inputs // channels_per_group(kernel, reader.group_channels)))
+            shape = (outputs, groups)
             stored, *active = (
                 reader.unpacked(
                     tensor,
@@ -214,7 +218,9 @@ class Convolution(Layer):
             trits = reader.unpacked(f"{name}.trits", unpack_trits, packed, count)
             weights = weights_of_trits(trits, stored, inputs, kernel, reader.group_channels)
         else:
-            weights = reader.fetch(f"{name}.weights", "I16", (outputs, inputs, kernel, kernel)).astype(np.int16)
+            weights = reader.fetch(f"{name}.weights", "I16", (outputs, inputs, kernel, kernel)).astype(
+                np.int16, copy=False
+            )
         multiplier, bias = reader.affine(name, outputs)
         return cls(
             name=name,
@@ -271,8 +277,9 @@ def uncentred_bias(layer: Convolution, spec: InputSpec) -> NDArray[np.int64]:
     if layer.input != INPUT:
         return layer.bias
     zero = np.asarray(spec.zero_point, dtype=np.int64)
-    centre = (layer.weights.astype(np.int64) * zero[None, :, None, None]).sum(axis=(1, 2, 3))
-    return layer.bias - layer.multiplier * centre
+    centre = np.einsum("nchw,c->n", layer.weights, zero)
+    centre *= layer.multiplier
+    return np.subtract(layer.bias, centre, out=centre)
 
 
 def active_weights(layer: Convolution, group_channels: int, active: int = 0) -> NDArray[np.int64]:
