@@ -43,3 +43,10 @@ def test_selection_takes_the_largest_candidates_and_never_more_than_there_are():
     assert select_largest(contribution, candidates, 2).tolist() == [False, False, True, True]
     assert select_largest(contribution, candidates, 9).tolist() == candidates.tolist()
     assert not select_largest(contribution, candidates, 0).any()
+
+
+def test_of_equal_contributions_the_first_are_taken():
+    contribution = torch.tensor([2.0, 1.0, 1.0, 1.0, 2.0])
+    every = torch.ones(5, dtype=torch.bool)
+    assert select_largest(contribution, every, 1).tolist() == [True, False, False, False, False]
+    assert select_largest(contribution, every, 4).tolist() == [True, True, True, False, True]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -53,6 +54,38 @@ def test_an_unknown_key_is_named_with_its_file_and_the_allowed_keys(tmp_path):
 )
 def test_values_out_of_range_are_refused(text, message):
     with pytest.raises(RecipeError, match=message):
+        parse_recipe(text, "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("epochs = 1", "batch_size = 2", "threads = 1", "checkpoint_steps = 1", "group_channels = 1", "seed = 0"),
+        *("end_layer_bits = 2", "end_layer_bits = 9", "decay = 0", "decay = 1", "distillation = 0", "distillation = 1"),
+        *("validation_fraction = 0", "validation_fraction = 0.99", "momentum = 0", "momentum = 0.999", "zoom = 0"),
+        *("warmup_fraction = 0", "weight_decay = 0", "penalty = 0", "clipping = 0", "clipping = inf", "zoom = 0.9"),
+        *("latency_target = 0", "zero_group_target = 0", "label_smoothing = 0", "learning_rate = 1e-300"),
+        *("milestones = [0.001, 0.999]", "milestones = [0.5]", "widths = [1]"),
+    ],
+)
+def test_values_at_the_ends_of_their_range_are_taken(text):
+    recipe = parse_recipe(text, "x")
+    key, _, value = text.partition(" = ")
+    taken = getattr(recipe, key)
+    assert list(taken) == json.loads(value) if isinstance(taken, tuple) else taken == float(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("end_layer_bits = 1", "end_layer_bits = 10", "decay = 1.01", "distillation = 1.01", "batch_size = 1"),
+        *("validation_fraction = 1", "zoom = 1", "warmup_fraction = 1", "label_smoothing = 1", "zero_group_target = 1"),
+        *("temperature = 0", "widths = [0]", "widths = [16, 1.5]", "penalty = inf", "seed = -1"),
+        *("milestones = []", "milestones = [0]", "milestones = [1]", "milestones = [0.6, 0.5]", "milestones = 0.5"),
+    ],
+)
+def test_values_just_beside_their_range_are_refused(text):
+    with pytest.raises(RecipeError, match=rf"^{text.partition(' ')[0]} is .* in x; "):
         parse_recipe(text, "x")
 
 

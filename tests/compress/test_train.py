@@ -18,7 +18,7 @@ from tritforge.compress.deployed import model_of_checkpoint
 from tritforge.compress.models import INPUT_SCALE
 from tritforge.compress.recipe import load_recipe
 from tritforge.compress.run_lock import RunBusyError, locked
-from tritforge.compress.schedules import one_cycle
+from tritforge.compress.schedules import one_cycle, steps_down
 from tritforge.compress.ternary import TernaryConv2d
 from tritforge.compress.train import CHECKPOINT_FILE, augmentation, remaining_steps, train
 from tritforge.compress.weight_penalty_clipping import group_norms
@@ -219,6 +219,11 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
 def test_a_device_that_is_not_there_is_told(tmp_path):
     with pytest.raises(TritforgeError, match="device is 'nonsense'"):
         train(replace(SMALL, device="nonsense"), tmp_path, dataset=small_digits())
+
+
+def test_steps_go_down_at_their_milestones_and_not_before():
+    rates = [steps_down(step, 100, 8.0, (0.5, 0.75), 0.5) for step in (0, 49, 50, 74, 75, 99)]
+    assert rates == [8.0, 8.0, 4.0, 4.0, 2.0, 2.0]
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
