@@ -127,6 +127,24 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_bytes_and_name_are_on_the_disk_before_writing_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    done = []
+    fsync, replace_file = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    def renamed(*paths: Any) -> None:
+        done.append("renamed")
+        replace_file(*paths)
+
+    monkeypatch.setattr(files.os, "fsync", synced)
+    monkeypatch.setattr(files.os, "replace", renamed)
+    atomic_write(tmp_path / "file", b"12345")
+    assert done == [5, "renamed", "folder"]
+
+
 def test_a_new_file_follows_the_umask_and_a_link_stays_a_link(tmp_path: Path):
     plain, written, link = tmp_path / "plain", tmp_path / "written", tmp_path / "link"
     plain.write_bytes(b"")

@@ -38,8 +38,11 @@ def test_stratified_split_takes_the_fraction_of_every_class():
     large, small = stratified_split(labels, 0.1, 0)
     assert np.bincount(labels[small]).tolist() == [4, 2, 1]
     assert sorted([*large, *small]) == list(range(70))
-    with pytest.raises(DataError, match="leaves one part of the split empty"):
-        stratified_split(labels, 0.001, 0)
+    _, rounded = stratified_split(labels, 0.19, 0)
+    assert np.bincount(labels[rounded]).tolist() == [8, 4, 2]
+    for fraction in (0.001, 0.999):
+        with pytest.raises(DataError, match="leaves one part of the split empty"):
+            stratified_split(labels, fraction, 0)
 
 
 def test_unknown_data_set_is_refused():
@@ -148,6 +151,19 @@ def test_shift_moves_pixels_and_brings_in_zeros():
     image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3)
     moved = shift_images(image, torch.tensor([1]), torch.tensor([-1]))
     assert moved[0, 0].tolist() == [[0, 0, 0], [2, 3, 0], [5, 6, 0]]
+    moved = shift_images(image, torch.tensor([-1]), torch.tensor([1]))
+    assert moved[0, 0].tolist() == [[0, 4, 5], [0, 7, 8], [0, 0, 0]]
+
+
+def test_shifts_are_drawn_up_to_both_ends():
+    drawn = Augmentation(shift_pixels=2).draw(500, torch.Generator().manual_seed(0))["moved"]
+    assert [axis.unique().tolist() for axis in drawn] == [[-2, -1, 0, 1, 2]] * 2
+
+
+def test_pixels_between_pixels_are_rounded():
+    # Twice as large: both pixels of the result lie a quarter from a pixel of the source.
+    image = torch.tensor([0, 101], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    assert turn_images(image, torch.zeros(1), torch.tensor([2.0]))[0, 0].tolist() == [[25, 76]]
 
 
 def test_what_comes_in_is_the_pixel_asked_for_of_each_channel():

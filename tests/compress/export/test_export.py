@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tritforge.compress.export.agreement import compare
+from tritforge.compress.export.agreement import Agreement, compare
 from tritforge.compress.export.export import export_network
 from tritforge.compress.export.integer_evaluation import IntegerEvaluator
 from tritforge.compress.models.catalogue import build_topology
@@ -68,8 +69,6 @@ def test_sixteen_bit_activations_are_exact_in_torch_too():
 
 @pytest.mark.parametrize("field", ["multiplier", "bias", "residual_multiplier", "weights"])
 def test_agreement_notices_a_wrong_fold(field):
-    from dataclasses import replace
-
     model, images = random_model(3)
     network = export_network(model, 16)
     layer = network.layer("stage2.block1.conv2")
@@ -149,3 +148,24 @@ def test_the_width_of_first_and_last_layer_is_stated(ends, stated, largest):
         assert not layer.ternary
         assert np.abs(layer.weights).max() == largest
     assert compare(model, network, images).worst_layer >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("differing", "within", "holds"), [(1, 0.999, True), (2, 0.999, False), (1, 0.9989, False), (0, 1.0, True)]
+)
+def test_an_agreement_holds_at_its_bounds(differing, within, holds):
+    classes = np.zeros(200, dtype=np.int64)
+    other = classes.copy()
+    other[:differing] = 1
+    assert Agreement(classes, other, {"first": 1.0, "second": within}).holds() == holds
+
+
+def test_maps_are_compared_on_the_first_images_alone():
+    model, images = random_model(3)
+    network = export_network(model, 16)
+    layer = network.layer("stage2.block1.conv2")
+    broken = network.with_layers({layer.name: replace(layer, bias=-layer.bias)})
+    first = compare(model, broken, images, limit=1)
+    assert first.within_one == compare(model, broken, images[:1]).within_one
+    assert first.within_one != compare(model, broken, images[:2]).within_one
+    assert len(first.model_classes) == len(images)

@@ -93,3 +93,19 @@ def test_a_bfloat16_map_is_worked_out_in_fp32_and_stays_bfloat16():
     result.backward(gradient)
     inside = (values.float() >= 0) & (values.float() / module.scale <= module.top)
     assert values.grad.dtype == torch.bfloat16 and torch.equal(values.grad, gradient * inside)
+
+
+def test_a_map_without_a_positive_value_stays_zero_and_finite():
+    module = ActivationQuantiser()
+    values = torch.tensor([-1.0, 0.0, -3.0], requires_grad=True)
+    result = module(values)
+    result.sum().backward()
+    assert module.peak.item() == 0.0
+    assert result.tolist() == [0.0, 0.0, 0.0]
+    assert torch.isfinite(values.grad).all()
+
+
+def test_both_ends_of_the_range_still_have_a_gradient():
+    values = torch.tensor([0.0, 255.0], requires_grad=True)
+    quantiser(1.0)(values).sum().backward()
+    assert values.grad.tolist() == [1.0, 1.0]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from compress_samples import small_digits
@@ -33,3 +34,16 @@ def test_a_group_costs_its_tiles_where_issue_bounds_the_array():
     for stage, tiles in (("stage1.block2", 64), ("stage2.block2", 16), ("stage3.block2", 4)):
         for name in (f"{stage}.conv1", f"{stage}.conv2"):
             assert costs[name] == pytest.approx(tiles, rel=0.15)
+
+
+def test_a_group_never_saves_less_than_nothing():
+    """Fewer groups may happen to take longer, where another unit comes to wait; that is no price to pay."""
+
+    class Waiting:
+        def __init__(self):
+            self.every_group = {"first": np.ones((4, 2), np.bool_), "second": np.ones((3, 1), np.bool_)}
+
+        def __call__(self, bitmaps):
+            return 100.0 + 6 * (not bitmaps["first"].all()) - 2 * (not bitmaps["second"].all())
+
+    assert cycles_of_a_group(Waiting()) == {"first": 0.0, "second": 2.0}

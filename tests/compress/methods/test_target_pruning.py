@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from pruning_samples import LATENCY, TARGET, empty_groups, exported_cycles, mode
 
 from tritforge.compress.methods.chosen import begun_methods
 from tritforge.compress.methods.group_sparsity import present_groups
+from tritforge.compress.methods.latency import StructureCycles
 from tritforge.compress.methods.target_pruning import BEGUN, LAG, REACHED, SETTLED, most_within
 from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings, weight_penalty
 from tritforge.compress.run.checkpoint import load_checkpoint
@@ -80,6 +82,27 @@ def test_the_cut_prefers_groups_that_are_zero_already_and_keeps_the_largest():
     kept, gone = after["stage2.block1.conv2"], before["stage2.block1.conv2"] & ~after["stage2.block1.conv2"]
     assert norms[kept].min() >= norms[gone].max()
     assert not layer.weight.detach().reshape(32, 2, 144)[torch.from_numpy(gone)].any()
+
+
+def test_the_structure_is_settled_at_its_step_and_not_before():
+    pruning = pruning_of(LATENCY, model_of(), 100)
+    assert SETTLED * 100 == 80
+    pruning.after_step(79)
+    assert not pruning.state()["settled"] and pruning.level > 0
+    pruning.after_step(80)
+    assert pruning.state()["settled"] and pruning.level == 0
+    assert pruning.look() <= TARGET
+
+
+def test_targets_reach_from_the_least_cycles_to_just_below_all():
+    structure = StructureCycles(model_of(), 16)
+    every = structure.every_group
+    least, dense = structure({name: np.zeros_like(bitmap) for name, bitmap in every.items()}), structure(every)
+    for target in (least, math.nextafter(dense, 0)):
+        assert pruning_of(changed(LATENCY, {"target_pruning.cycles": target}), model_of(), 100) is not None
+    for target in (math.nextafter(least, 0), dense):
+        with pytest.raises(RecipeError, match="this network takes from"):
+            pruning_of(changed(LATENCY, {"target_pruning.cycles": target}), model_of(), 100)
 
 
 @pytest.mark.parametrize(("deviation", "part"), [(0.1, 1), (0.0, 0), (-0.1, 0)])

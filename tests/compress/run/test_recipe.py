@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import warnings
 
@@ -131,3 +132,34 @@ def test_missing_recipes_and_malformed_overrides_are_told():
         load_recipe("missing.toml")
     with pytest.raises(RecipeError, match="not of the form key=value"):
         load_recipe("digits_ternary", ["epochs"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("epochs = 1", "batch_size = 2", "threads = 1", "checkpoint_steps = 1", "group_channels = 1", "seed = 0"),
+        *("end_layer_bits = 2", "end_layer_bits = 9", "decay = 0", "decay = 1", "zoom = 0", "zoom = 0.9"),
+        *("validation_fraction = 0", "validation_fraction = 0.99", "momentum = 0", "momentum = 0.999"),
+        *("warmup_fraction = 0", "weight_decay = 0", "label_smoothing = 0", "learning_rate = 1e-300"),
+        *("milestones = [0.001, 0.999]", "milestones = [0.5]", "widths = [1]"),
+    ],
+)
+def test_values_at_the_ends_of_their_range_are_taken(text):
+    recipe = parse_recipe(text, "x")
+    key, _, value = text.partition(" = ")
+    taken = getattr(recipe, key)
+    assert list(taken) == json.loads(value) if isinstance(taken, tuple) else taken == float(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("end_layer_bits = 1", "end_layer_bits = 10", "decay = 1.01", "batch_size = 1", "seed = -1"),
+        *("validation_fraction = 1", "zoom = 1", "warmup_fraction = 1", "label_smoothing = 1"),
+        *("widths = [0]", "widths = [16, 1.5]"),
+        *("milestones = []", "milestones = [0]", "milestones = [1]", "milestones = [0.6, 0.5]", "milestones = 0.5"),
+    ],
+)
+def test_values_just_beside_their_range_are_refused(text):
+    with pytest.raises(RecipeError, match=rf"^{text.partition(' ')[0]} is .* in x; "):
+        parse_recipe(text, "x")

@@ -11,7 +11,7 @@ from tritforge.compress.engine.batches import steps_per_epoch
 from tritforge.compress.methods.weight_penalty_clipping import WeightPenaltyClippingSettings
 from tritforge.compress.run.recipe import Recipe, load_recipe
 from tritforge.compress.studies import select_penalty
-from tritforge.compress.studies.select_penalty import choose, held_out, select, with_equal_steps
+from tritforge.compress.studies.select_penalty import LEAST_ZERO_GROUPS, choose, held_out, select, with_equal_steps
 from tritforge.results import read_result
 
 
@@ -37,6 +37,8 @@ def test_the_most_accurate_of_the_sparse_candidates_is_chosen_and_of_equal_ones_
     chosen = choose(pieces)["chosen"]
     assert chosen == {"penalty": 0.003, "clipping": 1.5, "validation_accuracy": 98.5, "zero_group_fraction": 0.55}
     assert choose({"dense": pieces["dense"]})["chosen"] is None
+    just = {"just": piece(0.005, 0, 99.9, LEAST_ZERO_GROUPS)}
+    assert choose(pieces | just)["chosen"]["penalty"] == 0.005
 
 
 def test_hold_outs_are_training_images_split_anew_and_the_test_part_is_dropped():

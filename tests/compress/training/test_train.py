@@ -22,7 +22,7 @@ from tritforge.compress.run.checkpoint import CheckpointError, load_checkpoint, 
 from tritforge.compress.run.lock import RunBusyError, locked
 from tritforge.compress.run.recipe import load_recipe
 from tritforge.compress.run.run_folder import CHECKPOINT_FILE
-from tritforge.compress.run.schedules import one_cycle
+from tritforge.compress.run.schedules import one_cycle, steps_down
 from tritforge.compress.training.train import remaining_steps, train
 from tritforge.errors import RecipeError, TritforgeError
 
@@ -203,7 +203,9 @@ def test_damaged_and_foreign_checkpoints_are_told(tmp_path, whole):
         (tmp_path / CHECKPOINT_FILE).write_bytes(damaged)
         with pytest.raises(CheckpointError, match="not a training checkpoint"):
             load_checkpoint(tmp_path)
-    torch.save(torch.load(whole.folder / CHECKPOINT_FILE) | {"recipe": ["epochs"]}, tmp_path / CHECKPOINT_FILE)
+    torch.save(
+        torch.load(whole.folder / CHECKPOINT_FILE) | {"recipe": ["epochs"], "format": 1}, tmp_path / CHECKPOINT_FILE
+    )
     with pytest.raises(CheckpointError, match="its recipe is no table of keys"):
         load_checkpoint(tmp_path)
     torch.save({"format": 99}, tmp_path / CHECKPOINT_FILE)
@@ -225,6 +227,11 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
 def test_a_device_that_is_not_there_is_told(tmp_path):
     with pytest.raises(TritforgeError, match="device is 'nonsense'"):
         train(replace(SMALL, device="nonsense"), tmp_path, dataset=small_digits())
+
+
+def test_steps_go_down_at_their_milestones_and_not_before():
+    rates = [steps_down(step, 100, 8.0, (0.5, 0.75), 0.5) for step in (0, 49, 50, 74, 75, 99)]
+    assert rates == [8.0, 8.0, 4.0, 4.0, 2.0, 2.0]
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_zero():

@@ -152,6 +152,9 @@ def test_frozen_thresholds_keep_the_other_trits_when_the_largest_weight_grows(de
     with torch.no_grad():
         layer.weight[0, 0, 0, 0] = 100.0
     assert int((layer.trits() != before).sum()) <= 1
+    scale = layer.frozen
+    freeze(model)  # a later round keeps the scale of the first deployment
+    assert layer.frozen is scale
     layer.frozen = None
     assert int((layer.trits() != before).sum()) > 100
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tritforge.cost.core_timing import PE_LATENCY, CoreTiming, LayerShape, LayerTimes, Pipeline, Queue, Ring, Word
-from tritforge.cost.cycle_model import predict
+from tritforge.cost.cycle_model import layer_shape, predict
 from tritforge.network.kinds.convolution import Convolution
 from tritforge.network.network import Network
 from tritforge.network.pe_groups import nonzero_groups, ungroup_weights
+from tritforge.overlay.descriptor import FRAME_WORDS, LAYER, unpack
 from tritforge.overlay.issued_groups import issued_groups
 from tritforge.overlay.lowering import fitting_parameters, lower
 from tritforge.overlay.parameters import AcceleratorParameters
@@ -143,6 +144,8 @@ def test_a_pipeline_moves_again_after_its_stalls() -> None:
     pipeline.stall(9, 10)
     assert [pipeline.move(cycle) for cycle in (4, 5, 7, 8, 9)] == [4, 8, 8, 8, 10]
     assert [pipeline.move(4, further) for further in range(4)] == [4, 8, 10, 11]
+    assert list(pipeline.moves(3, 12)) == [(3, 5), (8, 9), (10, 13)]
+    assert list(pipeline.moves(8, 8)) == [(8, 9)]
 
 
 def test_a_queue_has_room_after_a_pop() -> None:
@@ -151,6 +154,13 @@ def test_a_queue_has_room_after_a_pop() -> None:
         queue.push(cycle)
     queue.pop(9)
     assert [queue.room(cycle) for cycle in (3, 4, 12)] == [3, 10, 12]
+
+
+def test_what_is_popped_in_a_cycle_makes_room_in_the_next() -> None:
+    queue = Queue(0)
+    queue.push(2)
+    queue.pop(9)
+    assert [queue.room(cycle) for cycle in (9, 10)] == [10, 10]
 
 
 @pytest.mark.parametrize("pes", [4, 8, 16, 32])
@@ -244,4 +254,46 @@ def test_an_image_may_wait_for_a_buffer_and_the_next_one_not() -> None:
     """Distances that the RTL took (``bench model --pes 32``): every second image comes in while its buffer is late."""
     network = random_network(np.random.default_rng([0, 43]), group_channels=16)
     parameters = fitting_parameters(network, AcceleratorParameters(pes=32), every_group=False)
-    assert predict(lower(network, parameters), 6).distances == (223, 238, 223, 238, 223)
+    prediction = predict(lower(network, parameters), 6)
+    assert prediction.distances == (223, 238, 223, 238, 223)
+    assert prediction.cycles_per_image == (223 + 238 + 223) / 3
+
+
+@pytest.mark.parametrize(("idle", "stalls"), [(0, True), (1, False)])
+def test_the_ring_begins_anew_only_where_the_core_was_idle(idle: int, stalls: bool) -> None:
+    """A first layer of one block leaves the ring at block 1; four blocks then skip three, and two such passes are one
+    too many for eight blocks."""
+    core = CoreTiming(ring_blocks=8)
+    done = core.layer(shape(word(0)), 0).done
+    following = core.layer(replace(shape(word(0), word(0)), passes=2, buffer_blocks=4), done + idle)
+    assert following.enters == done + idle
+    assert (following.stall_accumulators > 0) == stalls
+
+
+def first_layer_shape(kind: str, size: tuple[int, int], **channels: int) -> LayerShape:
+    """The timing of the layer under test, at P = 16: tiles of two rows and eight columns."""
+    network = random_layer_network(np.random.default_rng(1), kind, size=size, group_channels=16, **channels)  # type: ignore[arg-type]
+    program = lower(network, fitting_parameters(network, AcceleratorParameters()))
+    frames = program.images["descriptors"].reshape(-1, FRAME_WORDS)[1:]
+    return layer_shape(program, [unpack(LAYER, frame) for frame in frames], 0, "first")
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels"), [((4, 16), (16, 16, 16, 16)), ((3, 9), (16, 2, 8, 1)), ((1, 7), (16, 14, 8, 7))]
+)
+def test_windows_of_1x1_take_a_step_for_each_block_of_each_pixel(size: tuple[int, int], pixels: tuple) -> None:
+    assert first_layer_shape("conv1x1", size, channels=160, outputs=16).load_steps == (
+        tuple(9 * count for count in pixels),
+        pixels,
+    )
+
+
+@pytest.mark.parametrize(("kind", "reads"), [("residual", 1), ("option_a", 16)])
+def test_every_block_of_a_residual_is_read_once_or_in_its_parts(kind: str, reads: int) -> None:
+    """Stride 2: each of four quads in four parts; none for the zero channels on both sides."""
+    outputs = {"outputs": 96} if kind == "option_a" else {}
+    quads = [
+        count for of_pass in first_layer_shape(kind, (4, 4), channels=48, **outputs).quad_reads for count in of_pass
+    ]
+    assert sum(quads) == 3 * reads
+    assert len(quads) == (24 if outputs else 12)

@@ -52,6 +52,16 @@ def test_bit_planes_of_a_stem_and_of_the_logits(weight_bits: int) -> None:
     assert_means_the_same(network, ROOMY, weight_bits)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4, 16])
+def test_quads_of_lanes_share_the_bit_planes_of_a_narrow_image(channels: int) -> None:
+    weights = np.random.default_rng(0).integers(-255, 256, (16, channels, 3, 3))
+    first = convolution("first", "input", weights, weight_bits=9, group_channels=16)
+    network = Network(InputSpec(channels, 3, 4, 8, (0,) * channels), (first, *ending("first", 16)), 8, 16)
+    layer = unpack(LAYER, lower(network, ROOMY).images["descriptors"].reshape(-1, FRAME_WORDS)[1])
+    assert (layer["planes"], layer["plane_step"]) == ((2, 4) if channels <= 4 else (8, 1))
+    assert_means_the_same(network, ROOMY, channels)
+
+
 def test_passes_and_groups_beyond_the_first() -> None:
     rng = np.random.default_rng(3)
     wide = random_layer_network(

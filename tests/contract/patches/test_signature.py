@@ -91,7 +91,8 @@ def test_a_signed_patch_is_the_same_patch() -> None:
     base = tiny_network()
     assert apply_to_network(base, signed).provenance == apply_to_network(base, plain).provenance
     assert reverse(signed, 2) == reverse(plain, 2)
-    assert compose(signed, reverse(signed, 2)) == compose(plain, reverse(plain, 2))
+    back = reverse(plain, 2)
+    assert compose(signed, sign(back, PRIVATE)) == compose(signed, back) == compose(plain, back)
 
 
 def test_a_signature_moved_to_another_patch_is_refused() -> None:
