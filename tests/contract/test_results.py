@@ -135,9 +135,9 @@ def test_bytes_and_name_are_on_the_disk_before_writing_returns(tmp_path: Path, m
         done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.fstat(descriptor).st_size)
         fsync(descriptor)
 
-    def renamed(*paths: Any) -> None:
+    def renamed(*paths: Any, **folders: int) -> None:
         done.append("renamed")
-        replace_file(*paths)
+        replace_file(*paths, **folders)
 
     monkeypatch.setattr(files.os, "fsync", synced)
     monkeypatch.setattr(files.os, "replace", renamed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -61,6 +61,20 @@ def test_an_update_is_applied(mode: str) -> None:
     applied = drive(apply_update(update), bus)
     assert (applied.mode, applied.version, applied.words_written) == (mode, 5, update.entries.size)
     assert holds(bus, update.result_program) and state_and_version(bus) == (State.VALID, 5)
+
+
+@pytest.mark.parametrize(("beyond", "mode"), [(0, "staged"), (1, "stopped")])
+def test_an_update_that_fills_the_staging_memory_is_staged_and_a_larger_one_is_not(beyond: int, mode: str) -> None:
+    """The words are those of positions that :data:`LARGE` changes: as many of its entries as are wanted."""
+    entries = LARGE.entries[: PARAMETERS.staging + beyond]
+    images = {space: words.copy() for space, words in LARGE.base_program.images.items()}
+    for entry in entries:
+        images[SPACES[entry["space"]]][entry["address"]] = entry["word"]
+    result = replace(LARGE.base_program, images=images)
+    bus = loaded(LARGE)
+    applied = drive(apply_update(replace(LARGE, entries=entries, result_program=result)), bus)
+    assert (applied.mode, applied.words_written) == (mode, entries.size)
+    assert holds(bus, result) and state_and_version(bus) == (State.VALID, 5)
 
 
 def test_an_update_without_changes_raises_the_version() -> None:
